@@ -1,6 +1,6 @@
 """Write the alert rules from their templates: `python -m alerts.build`.
 
-It writes ekm.rules.yml, ekm-sql.rules.yml, the copies for Kubernetes and Azure, and the configurations of
+It writes ekm.rules.yml, ekm-sql.rules.yml, ekm-native.rules.yml, the copies for Kubernetes and Azure, and the configurations of
 deploy/starter. `--scale 60` prints the rules with all durations divided by 60, for tests. Numbers and shared texts are in `values`.
 """
 
@@ -19,6 +19,8 @@ from alerts.values import DASHBOARDS, Words, placeholders
 HERE: Final = Path(__file__).parent
 TEMPLATE: Final = HERE / "ekm.rules.template.yml"
 RULES: Final = HERE / "ekm.rules.yml"
+NATIVE_TEMPLATE: Final = HERE / "ekm-native.rules.template.yml"
+NATIVE: Final = HERE / "ekm-native.rules.yml"
 SQL_TEMPLATE: Final = HERE / "ekm-sql.rules.template.yml"
 SQL: Final = HERE / "ekm-sql.rules.yml"
 KUBERNETES: Final = HERE / "prometheus-rule.yaml"
@@ -83,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sql = commented(docs=options.docs, dashboards=options.dashboards, template=SQL_TEMPLATE)
     SQL.write_text(shipped(sql), encoding="utf-8")
     full, text = joined(full, sql), joined(text, shipped(sql))
+    native = rules(docs=options.docs, dashboards=options.dashboards, template=NATIVE_TEMPLATE)
+    NATIVE.write_text(native, encoding="utf-8")
     KUBERNETES.write_text(prometheus_rule(text), encoding="utf-8")
     AZURE.write_text(azure.template(full), encoding="utf-8")
     starter.write()

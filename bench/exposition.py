@@ -23,8 +23,12 @@ _LARGEST_KB, _LONGEST_SECONDS, _LONGEST_PAUSE_MS = 150, 0.5, 10
 PATHS = (
     "/targets", "/targets?q=t1", "/targets?verdict=ready&page=20", "/targets/t1", "/changes", "/config", "/explain", "/docs/", "/calendar.ics",
     "/api/v1/targets", "/api/v1/targets/t1", "/api/v1/targets/t1/support-bundle", "/sd/targets", "/metrics", "/metrics, gzip",
+    "/metrics, gzip, protobuf",
 )  # fmt: skip
-_HEADERS = {"gzip": ("Accept-Encoding", "gzip")}
+_HEADERS = {
+    "gzip": ("Accept-Encoding", "gzip"),
+    "protobuf": ("Accept", "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"),
+}
 _PAGE_INTERVAL = 300.0  # seconds between two probes of a target: a probe that was lost at the start is made again
 
 

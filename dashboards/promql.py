@@ -72,14 +72,16 @@ def increase(name: str, by: str, over: str = "$__rate_interval", more: str = "")
 
 
 def quantile(share: float, name: str = STEP_DURATIONS, by: str = "", over: str = "$__rate_interval", more: str = "") -> str:
-    """Return the quantile of a histogram."""
-    buckets = f"sum by ({f'le, {by}' if by else 'le'}) (rate({series(f'{name}_bucket', more, over)}))"
-    return f"histogram_quantile({share}, {buckets})"
+    """Return the quantile of a histogram: of the native one, else of the classic one."""
+    native = f"sum by ({by}) (rate({series(name, more, over)}))" if by else f"sum(rate({series(name, more, over)}))"
+    classic = f"sum by ({f'le, {by}' if by else 'le'}) (rate({series(f'{name}_bucket', more, over)}))"
+    return f"histogram_quantile({share}, {native}) or histogram_quantile({share}, {classic})"
 
 
 def observations(more: str) -> str:
-    """Return the increase of the step durations by bucket."""
-    return f"sum by (le) (increase({series(f'{STEP_DURATIONS}_bucket', more, '$__rate_interval')}))"
+    """Return the increase of the step durations by bucket: of the native histogram, else of the classic one."""
+    native, classic = (series(name, more, "$__rate_interval") for name in (STEP_DURATIONS, f"{STEP_DURATIONS}_bucket"))
+    return f"sum(increase({native})) or ignoring (le) sum by (le) (increase({classic}))"
 
 
 def one_of(metric: str, labels: str, more: str = "") -> str:

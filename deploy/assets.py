@@ -24,6 +24,7 @@ FILES = (
     "deploy/systemd/ekm-exporter.target",
     "alerts/ekm.rules.yml",
     "alerts/ekm-sql.rules.yml",
+    "alerts/ekm-native.rules.yml",
     "docs/ekm.schema.json",
 )
 BORN = 1580601600  # 2020-02-02, the time that hatchling gives the files of the wheel; Helm writes times into its archive

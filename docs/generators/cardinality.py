@@ -125,16 +125,19 @@ _ANYWAY = frozenset({"ekm_credential_usable"})
 _ADDED: Final = frozenset(name for names in OF_DECLARATIONS.values() for name in names) - _ANYWAY
 
 
-def of_a_healthy_target(level: Level) -> dict[str, int]:
-    """Return, by family, the most series of a target with successful probes and without optional settings."""
+def of_a_healthy_target(level: Level, *, native: bool = False) -> dict[str, int]:
+    """Return, by family, the most series of a target with successful probes and without optional settings.
+
+    `native`: each histogram is one series.
+    """
     added = {*_ADDED, *OF_FAILURES, *OF_CHECKS}
     shown = [spec for spec in TARGET_METRICS if spec.name not in added and level.includes(spec.level)]
-    return {spec.name: _count(spec, level) for spec in shown}
+    return {spec.name: _count(spec, level, native=native) for spec in shown}
 
 
-def most_series(level: Level) -> int:
+def most_series(level: Level, *, native: bool = False) -> int:
     """Return the most series of a healthy target at a level."""
-    return sum(of_a_healthy_target(level).values())
+    return sum(of_a_healthy_target(level, native=native).values())
 
 
 def for_each(what: str, level: Level) -> int:
@@ -161,9 +164,9 @@ def bounds_and_more(spec: MetricSpec) -> str:
     return f"{_STEPS} steps, each with {bounds} bounds, +Inf, `_count` and `_sum`"
 
 
-def _count(spec: MetricSpec, level: Level) -> int:
+def _count(spec: MetricSpec, level: Level, *, native: bool) -> int:
     if spec.kind is MetricType.HISTOGRAM:
-        return _STEPS * (len(spec.bounds(level)) + _PER_HISTOGRAM)
+        return _STEPS * (1 if native else len(spec.bounds(level)) + _PER_HISTOGRAM)
     if spec.name == _PHASES:
         shown = set(phases_at(level))
         return _CONNECTING * len(shown) + (_STEPS - _CONNECTING) * len(shown & _REUSED)

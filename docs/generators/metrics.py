@@ -109,11 +109,11 @@ CHECKED: Final = tuple(check.name for check in CHECKS if not check.on_host)
 
 
 _LEVELS = f"""\
-| level | for | series of a target, at most |
-| --- | --- | --- |
-| `minimal` | the alerts and recording rules | {most_series(Level.MINIMAL)} |
-| `default` | these, and the dashboards | {most_series(Level.DEFAULT)} |
-| `full` | every family and bucket | {most_series(Level.FULL)} |"""
+| level | for | series of a target, at most | with native histograms |
+| --- | --- | --- | --- |
+| `minimal` | the alerts and recording rules | {most_series(Level.MINIMAL)} | {most_series(Level.MINIMAL, native=True)} |
+| `default` | these, and the dashboards | {most_series(Level.DEFAULT)} | {most_series(Level.DEFAULT, native=True)} |
+| `full` | every family and bucket | {most_series(Level.FULL)} | {most_series(Level.FULL, native=True)} |"""
 
 _PAGES = ", ".join(f"`{page}`" for page in Page)
 

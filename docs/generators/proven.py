@@ -68,8 +68,8 @@ RELEASE: Final = "tests/repo/release"
 SQL: Final = "tests/integration/simulator"
 
 RUN: Final = (
-    Program("Prometheus", _D, "prometheus", "scrapes exporters, evaluates the rules, answers the dashboards' queries and `report`",
-            (f"{PROMETHEUS}/test_real_prometheus.py", "tests/system/dashboards/test_queries.py", "tests/system/windows/test_path.py"), "2.53"),
+    Program("Prometheus", _D, "prometheus", "scrapes exporters, stores native histograms, evaluates the rules, answers the dashboards' queries and `report`",
+            (f"{PROMETHEUS}/test_real_prometheus.py", f"{PROMETHEUS}/test_native_histograms.py", "tests/system/dashboards/test_queries.py", "tests/system/windows/test_path.py"), "2.53"),
     Program("promtool", _D, "prometheus", "lints the rules, fires every alert in its cases, reads every scrape configuration",
             (f"{ALERTS}/test_cases.py", f"{RELEASE}/test_scrape_files.py", f"{ALERTS}/test_azure.py"), "2.53"),
     Program("Alertmanager and amtool", _D, "prometheus-alertmanager", "route, group and send: one notification for an incident, silence after it, mails and messages of the starter",
@@ -86,9 +86,10 @@ RUN: Final = (
     Program("MongoDB's libmongocrypt", _T, "pymongocrypt", "the same, with its own C client", ("tests/system/third_party/test_third_party_clients.py",)),
     Program("Recorded answers of Azure", Origin.RECORDED, "azure-keyvault-keys", "responses of real vaults, read by the exporter", ("tests/recorded/test_recorded.py",)),
     Program("prometheus_client", _T, "prometheus-client", "parses `/metrics` and agrees with every value", ("tests/unit/metrics/test_text.py",)),
+    Program("Google's protobuf", _T, "protobuf", "reads the protobuf exposition by the official `.proto`", ("tests/unit/metrics/test_protobuf.py",)),
     Program("schemathesis", _T, "schemathesis", "makes requests from the OpenAPI document, valid and invalid", ("tests/repo/schema/test_http_interface.py",)),
     Program("jsonschema-rs", _T, "jsonschema-rs", "accepts and rejects what the exporter does, by the schema of the configuration", ("tests/unit/config/test_schema.py",)),
-    Program("atheris", _T, "atheris", "generates bytes that could break the parsers", ("tests/fuzz/test_fuzzer.py",)),
+    Program("atheris", _T, "atheris", "generates bytes that could break the parsers or the encoder of protobuf", ("tests/fuzz/test_fuzzer.py",)),
     Program("hypothesis", _T, "hypothesis", "makes values for the properties of parsers, texts and intervals", ("tests/fuzz/test_response_properties.py", "tests/unit/config/test_properties.py")),
     Program("evtx", _T, "evtx", "reads saved Windows event logs for `events`", ("tests/integration/events/test_events.py",)),
     Program("aiosmtpd", _T, "aiosmtpd", "receives the mails of `deploy/starter`, with TLS and sign-in", ("tests/system/production/test_production.py",)),

@@ -148,8 +148,10 @@ def levels() -> str:
     """Return the most series of each level."""
     rows = []
     for level, purpose in _ENOUGH.items():
-        rows.append((f"`{level}`", f"{most_series(level)}", f"{most_series(level) * FLEET:,}", purpose))
-    head = ("`--metrics.level`", "series of a target, at most", f"{FLEET:,} targets", "enough for")
+        classic, native = most_series(level), most_series(level, native=True)
+        of_many = f"{classic * FLEET:,} or {native * FLEET:,}"
+        rows.append((f"`{level}`", f"{classic}", f"{native}", of_many, purpose))
+    head = ("`--metrics.level`", "series of a target, at most", "with native histograms", f"{FLEET:,} targets", "enough for")
     return _table(head, rows)
 
 

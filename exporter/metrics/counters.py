@@ -19,6 +19,7 @@ from exporter.core.limits import WINDOW_SECONDS
 from exporter.core.values import OPERATIONS, Fault, KeyFacts, Mode, Outcome, Step, has_limits, operation_limit
 from exporter.knowledge.codes import generation_code
 from exporter.knowledge.report import ProbeReport, StepResult
+from exporter.metrics.protobuf import NativeHistogram
 from exporter.metrics.spec import Level, SeriesScope
 from exporter.metrics.text import Labels
 from exporter.state.record import TargetRecord
@@ -61,11 +62,15 @@ def steps_of(module: Module) -> tuple[Step, ...]:
 
 @dataclass(slots=True)
 class Durations:
-    """One histogram: a sum in seconds, and counts, which are not cumulative; the last one is above all bounds."""
+    """One histogram: a sum in seconds, and counts in classic and native buckets.
+
+    Counts are not cumulative; the last one is above all bounds.
+    """
 
     bounds: tuple[float, ...] = STEP_BUCKETS
     counts: array[int] = field(init=False)
     total: float = 0.0
+    native: NativeHistogram = field(default_factory=NativeHistogram)
 
     def __post_init__(self) -> None:
         self.counts = array("I", [0] * (len(self.bounds) + 1))
@@ -73,6 +78,7 @@ class Durations:
     def observe(self, seconds: float) -> None:
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
+        self.native.observe(seconds)
 
 
 class TargetCounters:

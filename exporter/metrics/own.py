@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -23,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from exporter.core.values import Step
 from exporter.metrics.families import BY_NAME
+from exporter.metrics.protobuf import NativeHistogram, messages
 from exporter.runtime.process import is_windows
 from exporter.runtime.tasks import Shortage
 from exporter.windows.api import resources
@@ -30,6 +32,7 @@ from exporter.windows.api import resources
 _MOST_HANDLES: Final = 16 * 1024 * 1024  # of a process, by Windows
 SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
 REQUESTED: Final = ("vault", "entra", "graph")
+_LAG: Final = "ekm_exporter_schedule_lag_seconds"
 
 
 class WindowsProcessCollector(Collector):
@@ -66,8 +69,10 @@ class Instruments:
         self._ready = self._gauge("ekm_exporter_ready")
         self._targets = self._gauge("ekm_exporter_targets")
         self._shards = self._gauge("ekm_exporter_shards")
-        lag = BY_NAME["ekm_exporter_schedule_lag_seconds"]
+        lag = BY_NAME[_LAG]
         self._lag = Histogram(lag.name, lag.help_text, buckets=lag.buckets, registry=self._registry)
+        self._native_lag = NativeHistogram()
+        self._started = time.time()
         self._skipped = self._counter("ekm_exporter_probes_skipped_total", *SKIP_REASONS)
         self._tainted = self._counter("ekm_exporter_probes_tainted_total")
         self._requests = self._counter("ekm_exporter_requests_total", *REQUESTED)
@@ -109,6 +114,7 @@ class Instruments:
     def schedule_lag(self, seconds: float) -> None:
         """Record the delay with which a probe started."""
         self._lag.observe(seconds)
+        self._native_lag.observe(seconds)
 
     def skipped(self, reason: str, count: int = 1) -> None:
         """Count scheduled probes that were not started. Raises ValueError for a reason outside SKIP_REASONS."""
@@ -132,6 +138,10 @@ class Instruments:
     def watch_state(self, is_writable: Callable[[], bool]) -> None:
         """Set the callback that returns whether the state directory can be written; without it there is no series."""
         self._gauge("ekm_exporter_state_writable").set_function(is_writable)
+
+    def render_own_protobuf(self) -> bytes:
+        """Return all own metrics as protobuf."""
+        return messages(self._registry.collect(), native={_LAG: self._native_lag}, started=self._started)
 
     def render_own(self, *, openmetrics: bool) -> bytes:
         """Return all own metrics as text; OpenMetrics includes the end mark."""

@@ -43,6 +43,7 @@ from exporter.metrics.families import (
     possible_codes,
 )
 from exporter.metrics.own import Instruments
+from exporter.metrics.protobuf import started_at
 from exporter.metrics.spec import Level, SeriesScope, Values, one
 from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
 from exporter.metrics.target_families import (
@@ -74,7 +75,7 @@ from exporter.metrics.target_families import (
     runs_of,
     standing_of,
 )
-from exporter.metrics.text import NO_LABELS, Labels, LabelSet, encode, lines
+from exporter.metrics.text import NO_LABELS, Labels, LabelSet
 from exporter.runtime.loop import yield_with_pauses
 from exporter.state.causes import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.history import History
@@ -275,11 +276,8 @@ class SqlServerSeries:
         """Return the series of a SQL Server with these samples (see `metrics.sql_server`). Any thread may call: a large one takes 50 ms."""
         from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - with all rules of `sqlserver`
 
-        base, names = labels_of(reading), self._exposition.names
-        rendered: list[Rendered] = [
-            (name, reading.address, encode(lines(name, samples, base))) for name, samples in values.items() if name in names
-        ]
-        return SqlServerLines(reading.address, base.labels, rendered)
+        base = labels_of(reading)
+        return SqlServerLines(reading.address, base.labels, self._exposition.rendered(reading.address, base, values))
 
     def show(self, server: SqlServerLines) -> None:
         """Replace these series of a SQL Server."""
@@ -340,7 +338,7 @@ class Recorder(Instruments):
             block = None
         if block is None:
             counters = TargetCounters(self._bounds)
-            block = TargetBlock(target, module, base_of(target), record, counters)
+            block = TargetBlock(target, module, base_of(target), record, counters, started_at(now))
             self._blocks[target.name] = block
             self._failures.other_changed()
         self._failures.now = now
@@ -455,6 +453,23 @@ class Recorder(Instruments):
         for chunk in self._exposition.chunks(openmetrics=openmetrics):
             yield chunk
         yield self.render_own(openmetrics=openmetrics)
+
+    async def scrape_protobuf(self) -> AsyncIterator[bytes]:
+        """Yield the response of /metrics as protobuf; the first one encodes everything."""
+        await self._failures.refresh()
+        if not self._exposition.encodes:
+            self._exposition.encodes = True
+            for block in self._blocks.values():
+                block.sums = ()
+        await self._exposition.encode_gauges()
+        for block in list(self._blocks.values()):
+            name = block.target.name
+            if self._blocks.get(name) is block and not self._exposition.is_encoded(STEP_DURATIONS, name):
+                self._exposition.show_counters(block)
+                await asyncio.sleep(0)
+        for chunk in self._exposition.protobuf_chunks():
+            yield chunk
+        yield self.render_own_protobuf()
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
         """Return the response of /probe: gauges and infos of the report, and last known values of the target.

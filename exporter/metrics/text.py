@@ -1,15 +1,21 @@
-"""Sample lines, byte for byte as prometheus_client writes them."""
+"""Sample lines, byte for byte as prometheus_client writes them; and the wire format of protocol buffers, which their labels share."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
 from prometheus_client.utils import floatToGoString
 
+double: Final = struct.Struct("<d").pack
+
+_NAME, _VALUE = 0x0A, 0x12  # fields of LabelPair
+_LABEL = 0x0A  # field of Metric
+_SMALL: Final = tuple(bytes([number]) for number in range(0x80))
 _PLAIN: Final = 1_000_000  # from here on, prometheus_client writes an exponent
 # Labels of steps, phases, codes and credentials repeat with every probe, so their text is cached. Infos have more labels, of one
 # target: in the cache they would outlive it.
@@ -22,9 +28,48 @@ Sample = tuple[Labels, float]
 Counted = tuple[Sequence[int], float]
 
 
+def varint(number: int) -> bytes:
+    """Encode a whole number that is not negative."""
+    if number < 0x80:
+        return _SMALL[number]
+    found = bytearray()
+    while number >= 0x80:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def zigzag(number: int) -> bytes:
+    """Encode a signed whole number (sint32, sint64)."""
+    return varint(number * 2 if number >= 0 else -number * 2 - 1)
+
+
+def nested(tag: int, content: bytes) -> bytes:
+    """Encode a field with a length: a message or a text. `tag` has one byte."""
+    return _SMALL[tag] + varint(len(content)) + content
+
+
 def encode(text: str) -> bytes:
     """Encode as UTF-8 and replace lone surrogates, which YAML allows."""
     return text.encode("utf-8", "replace")
+
+
+def text(tag: int, value: str) -> bytes:
+    """Encode a field with a text."""
+    return nested(tag, encode(value))
+
+
+def labels(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Encode the labels of a metric, sorted by name."""
+    return b"".join([nested(_LABEL, text(_NAME, name) + text(_VALUE, value)) for name, value in sorted(pairs)])
+
+
+def timestamp(seconds: float) -> bytes:
+    """Encode a google.protobuf.Timestamp from a Unix time."""
+    whole = int(seconds // 1)
+    nanos = int((seconds - whole) * 1e9)
+    return b"\x08" + varint(whole) + (b"\x10" + varint(nanos) if nanos else b"")
 
 
 def number(value: float) -> str:
@@ -42,13 +87,14 @@ def _pairs(labels: Iterable[tuple[str, str]]) -> str:
 
 @dataclass(slots=True)
 class LabelSet:
-    """The shared labels of one owner, sorted, with their text."""
+    """The shared labels of one owner, sorted, with their text and their protobuf encoding."""
 
     labels: Labels
     text: str
     encoded_text: bytes
     first: str  # name of the first label; empty without labels
     last: str
+    _protobuf: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def from_labels(cls, *labels: tuple[str, str]) -> LabelSet:
@@ -56,6 +102,13 @@ class LabelSet:
         text = _pairs(ordered)
         first, last = (ordered[0][0], ordered[-1][0]) if ordered else ("", "")
         return cls(ordered, text, encode(text), first, last)
+
+    @property
+    def protobuf(self) -> bytes:
+        """The labels as protobuf, encoded when the first scrape needs it."""
+        if self._protobuf is None:
+            self._protobuf = labels(self.labels)
+        return self._protobuf
 
 
 NO_LABELS: Final = LabelSet.from_labels()

@@ -46,6 +46,7 @@ from exporter.state.record import readiness_at
 from exporter.web.interfaces import ExporterService, Reload
 from exporter.web.listener import (
     OPENMETRICS,
+    PROTOBUF,
     encoded,
     format_for,
     header,
@@ -144,7 +145,9 @@ class ApiHandlers:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         content_type, recorder = format_for(header(request, hdrs.ACCEPT)), self._service.recorder
-        pieces = recorder.scrape(openmetrics=content_type == OPENMETRICS)
+        pieces = (
+            recorder.scrape_protobuf() if content_type == PROTOBUF else recorder.scrape(openmetrics=content_type == OPENMETRICS)
+        )
         return await stream(request, pieces, headers={"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}, gzip=True)
 
     async def discovery(self, request: web.Request) -> web.StreamResponse:

@@ -382,6 +382,7 @@ async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 
 def header(request: web.Request, name: str) -> str:
@@ -389,15 +390,24 @@ def header(request: web.Request, name: str) -> str:
     return ",".join(request.headers.getall(name, []))
 
 
-def format_for(accept: str) -> str:
-    """Return the content type of an exposition: OpenMetrics if 1.0 or later is listed and text/plain is not preferred, else text."""
-    weights = {OPENMETRICS: 0.0, TEXT: 0.0}
+def format_for(accept: str, *, protobuf: bool = True) -> str:
+    """Return the content type of an exposition.
+
+    Delimited messages of Prometheus, if they are offered and no text format is preferred; OpenMetrics 1.0 or later, if it is listed
+    and text/plain is not preferred; else text.
+    """
+    weights = {PROTOBUF: 0.0, OPENMETRICS: 0.0, TEXT: 0.0}
     for value, parameters, weight in _choices(accept):
         if value in ("text/plain", "text/*", "*/*"):
             weights[TEXT] = max(weights[TEXT], weight)
         elif value == "application/openmetrics-text" and _is_1_0(parameters.get("version", "1.0.0")):
             weights[OPENMETRICS] = max(weights[OPENMETRICS], weight)
+        elif protobuf and value == "application/vnd.google.protobuf" and parameters.items() >= _DELIMITED.items():
+            weights[PROTOBUF] = max(weights[PROTOBUF], weight)
     return max(weights, key=weights.__getitem__) if any(weights.values()) else TEXT  # the first of equal ones
+
+
+_DELIMITED = {"proto": "io.prometheus.client.MetricFamily", "encoding": "delimited"}
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

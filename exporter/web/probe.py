@@ -301,7 +301,7 @@ class ProbeHandler:
             return web.Response(status=503, text=_PROBED_RECENTLY.format(later), headers={hdrs.RETRY_AFTER: later})
         if wants_transcript(request.query):
             return web.Response(text=self._debug(target, module, cached))
-        content_type = format_for(header(request, hdrs.ACCEPT))
+        content_type = format_for(header(request, hdrs.ACCEPT), protobuf=False)
         body = self._service.recorder.render_probe(target, module, cached.report, openmetrics=content_type == OPENMETRICS)
         return web.Response(body=body, headers={"Content-Type": content_type, "Vary": "Accept"})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from exporter.config.load import load_config
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP, dump_yaml
 from exporter.core.values import Step
-from tests.fuzz import seeds
+from tests.fuzz import encodings, seeds
 from tests.fuzz.exchanges import Reported
 from tests.fuzz.invariants import check_answer, check_text
 
@@ -131,4 +131,5 @@ TARGETS: Mapping[str, Target] = {
         _check_text, lambda: [text.encode() for text in seeds.TEXTS], _TEXT_WORDS,
     ),
     "configuration": Target("a configuration file", _check_configuration, seeds.configurations, _CONFIGURATION_WORDS),
+    "protobuf": Target("labels and numbers of a scrape in protobuf", encodings.check_encoding, encodings.seeds, ("\0", "\n", "\\", "é", "€")),
 }  # fmt: skip

@@ -26,7 +26,7 @@ CHART = f"ekm-exporter-{__version__}.tgz"
 FILES = {
     f"ekm_exporter-{__version__}-py3-none-any.whl", f"ekm_exporter-{__version__}.tar.gz", CHART, BILL, WINDOWS_BILL, VEX, "SHA256SUMS",
     "THIRD-PARTY-LICENCES.txt", "requirements.lock", "ekm-exporter.service", "ekm-exporter@.service", "ekm-exporter.target",
-    "ekm.rules.yml", "ekm-sql.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz", DOCS,
+    "ekm.rules.yml", "ekm-sql.rules.yml", "ekm-native.rules.yml", "ekm.schema.json", f"ekm-starter-{__version__}.tar.gz", DOCS,
 }  # fmt: skip
 VALIDATE = """
 import sys

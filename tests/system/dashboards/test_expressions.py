@@ -28,7 +28,8 @@ def known_series() -> dict[str, set[str]]:
     for spec in METRICS:
         labels = set(spec.labels) | (OF_USERS if spec.name == "ekm_target_info" else set())
         if spec.kind is MetricType.HISTOGRAM:
-            found |= {f"{spec.name}_bucket": labels | {"le"}, f"{spec.name}_sum": labels, f"{spec.name}_count": labels}
+            native = {spec.name: labels}
+            found |= native | {f"{spec.name}_bucket": labels | {"le"}, f"{spec.name}_sum": labels, f"{spec.name}_count": labels}
         else:
             found[spec.name] = labels
     found |= {"ALERTS": OF_ALERTS | {"alertstate"}, "ALERTS_FOR_STATE": OF_ALERTS}
@@ -99,7 +100,8 @@ def test_expression_filters_by_target_and_vault(query):
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_counter_is_used_only_in_rate_or_increase(query):
-    counters = {name for name in KNOWN if name.endswith(("_total", "_bucket", "_sum", "_count"))}
+    native = {spec.name for spec in METRICS if spec.kind is MetricType.HISTOGRAM}
+    counters = native | {name for name in KNOWN if name.endswith(("_total", "_bucket", "_sum", "_count"))}
     tree = promql.parse(query.filled())
     gained = sum(part.func.name in ("rate", "increase") for part in parts(tree) if isinstance(part, promql.Call))
     counted = sum(selector.name in counters for selector in selectors(tree))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from contextlib import nullcontext
 from types import UnionType
@@ -19,10 +20,12 @@ from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics.exposition import CHUNK_BYTES, STEP_DURATIONS, Exposition, TargetBlock
-from exporter.metrics.families import BY_NAME
+from exporter.metrics.families import BY_NAME, EXPORTER_METRICS
+from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
 from exporter.metrics.text import LabelSet, histograms
 from exporter.state.history import History
 from exporter.state.record import TargetRecord
+from tests.support import client_model
 from tests.support.metric_factories import (
     START,
     a_key,
@@ -43,6 +46,7 @@ from tests.support.metric_factories import (
     throttled,
 )
 from tests.support.values import replace
+from tests.unit.metrics.test_protobuf import scrape_protobuf
 
 MANY = 501
 SCRAPES = {
@@ -50,6 +54,7 @@ SCRAPES = {
         lambda recorder: recorder.scrape(openmetrics=True),
         lambda body: list(text_fd_to_metric_families(io.StringIO(body.decode()))),
     ),
+    "protobuf": (lambda recorder: recorder.scrape_protobuf(), client_model.families),
 }
 
 
@@ -71,11 +76,21 @@ async def test_changes_between_pieces_leave_the_scrape_well_formed(scrape, read)
     assert len(pieces) > 10
 
 
+async def test_text_without_its_protobuf_removes_the_older_one():
+    (spec,) = (one for one in SQL_SERVER_METRICS if one.name == "mssql_ekm_read_success")
+    exposition = Exposition([spec])
+    exposition.put([(spec.name, "n1", b"mssql_ekm_read_success 1\n", b"older")])
+    exposition.put([(spec.name, "n1", b"mssql_ekm_read_success 0\n", b"")])
+    assert not exposition.is_encoded(spec.name, "n1")
+    await exposition.encode_gauges()
+    assert exposition.is_encoded(spec.name, "n1")
+
+
 def test_histogram_without_steps_removes_the_older_one():
     exposition = Exposition([BY_NAME[STEP_DURATIONS]])
     base = LabelSet.from_labels(("target", "t"))
     for counted in ({(("step", "s"),): ([1, 2], 0.5)}, {}):
-        exposition.put([(STEP_DURATIONS, "t", histograms(STEP_DURATIONS, base, (0.5,), counted))])
+        exposition.put([(STEP_DURATIONS, "t", histograms(STEP_DURATIONS, base, (0.5,), counted), b"")])
     assert exposition.render(openmetrics=False) == b""
 
 
@@ -112,7 +127,13 @@ def _auxiliary(recorder, _at):
     record_auxiliary(recorder, auxiliary=by_identity(NEXT), newest_version="newer")
 
 
-events = st.lists(st.sampled_from(REPORTS) | st.sampled_from([_reload, _drop_verdict, _auxiliary]), min_size=1, max_size=12)
+def _protobuf(recorder, _at):
+    scrape_protobuf(recorder)
+
+
+events = st.lists(
+    st.sampled_from(REPORTS) | st.sampled_from([_reload, _drop_verdict, _auxiliary, _protobuf]), min_size=1, max_size=12
+)
 
 
 def always(block, group, value):
@@ -137,10 +158,17 @@ def text_of(recorder):
     return [line for line in scrape(recorder).splitlines() if not line.startswith(CHANGING)]
 
 
+def protobuf_of(recorder):
+    own = {spec.name for spec in EXPORTER_METRICS}
+    found = client_model.families(scrape_protobuf(recorder))
+    return [each for each in found if each.name not in own and not each.name.startswith(("process_", "python_"))]
+
+
 @given(events)
 def test_a_scrape_is_that_of_a_recorder_that_renders_everything(happened):
     changed, everything = applied(happened, everything=False), applied(happened, everything=True)
     assert text_of(changed) == text_of(everything)
+    assert protobuf_of(changed) == protobuf_of(everything)
 
 
 FAILED = a_report(
@@ -255,3 +283,28 @@ def test_a_failure_after_a_good_probe_renders_its_outcome_and_runs(monkeypatch):
     probed(recorder, GOOD)
     found = puts_of(recorder, a_report(ready=False, steps=[silent()], started_at=START + 60), monkeypatch)
     assert {"ekm_step_success", "ekm_last_failure_info", "ekm_consecutive_failures", "ekm_errors_total"} <= found
+
+
+def test_protobuf_is_whole_if_a_probe_ends_during_the_first_scrape():
+    recorder, other = a_recorder(a_target()), a_recorder(a_target())
+    second = replace(GOOD, started_at=START + 60)
+    for each in (recorder, other):
+        probed(each, GOOD)
+    probed(other, second)
+    first = asyncio.run(_scraped_while(recorder, lambda: probed(recorder, second)))
+    assert _names(first) == _names(scrape_protobuf(other))
+
+
+async def _scraped_while(recorder, action):
+    async def whole():
+        return b"".join([piece async for piece in recorder.scrape_protobuf()])
+
+    scraping = asyncio.create_task(whole())
+    await asyncio.sleep(0)  # until its first pause
+    assert not scraping.done()
+    action()
+    return await scraping
+
+
+def _names(body):
+    return {each.name for each in client_model.families(body)}

@@ -146,6 +146,13 @@ def of_the_fullest(*failures, known=None, expect=ExpectPath.ANY, level=Level.FUL
 
 
 @pytest.mark.parametrize("level", Level)
+def test_native_histograms_leave_one_series_per_step(level):
+    text, native = of_a_healthy_target(level), of_a_healthy_target(level, native=True)
+    histogram = "ekm_step_duration_seconds"
+    assert native == text | {histogram: len(Step)}
+
+
+@pytest.mark.parametrize("level", Level)
 def test_series_of_a_healthy_target_match_the_documentation(level):
     assert of_the_fullest(level=level) == of_a_healthy_target(level)
 

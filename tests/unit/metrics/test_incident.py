@@ -35,6 +35,7 @@ from tests.support.metric_factories import (
 from tests.support.turns import MOST_CALLS
 from tests.support.values import replace
 from tests.unit.metrics.test_failure_series import FIREWALL, a_fleet, calls_of_a_scrape
+from tests.unit.metrics.test_protobuf import scrape_protobuf
 
 INCIDENT, UNSTEADY, ACTION = "ekm_incident", "ekm_unsteady_failures_total", "ekm_failure_action_info"
 FORBIDDEN = failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC, status=403)
@@ -368,15 +369,15 @@ def test_only_a_scrape_of_a_scheduler_has_incidents():
 def test_every_format_has_the_same_incidents():
     recorder, targets = a_shared_fleet(5)
     fail(recorder, silent(), 2, names=names(targets[:3]))
-    text, openmetrics = scrape(recorder), scrape(recorder, openmetrics=True)
+    text, openmetrics, protobuf = scrape(recorder), scrape(recorder, openmetrics=True), scrape_protobuf(recorder)
     lines = [line for line in text.splitlines() if line.startswith(b"ekm_incident{")]
     assert len(lines) == 3
     assert [line for line in openmetrics.splitlines() if line.startswith(b"ekm_incident{")] == lines
-    assert text.count(b'cause="region"') == 3
+    assert protobuf.count(b"\x05cause\x12\x06region") == 3
     fail(recorder, silent(), 2, names=names(targets[3:]))  # no vault answers, so it is the host
-    assert scrape(recorder).count(b'cause="host"') == 5
+    assert scrape_protobuf(recorder).count(b"\x05cause\x12\x04host") == 5
     recorder.forget("t0")
-    assert scrape(recorder).count(b'cause="host"') == 4
+    assert scrape_protobuf(recorder).count(b"\x05cause\x12\x04host") == 4
 
 
 def test_a_target_that_recovers_during_a_scrape_has_no_incident():

@@ -31,7 +31,7 @@ from tests.system.dashboards.boards import filled, queries
 ROOT = Path(__file__).parents[3]
 RULES = [
     (rule.get("alert") or rule["record"], query)
-    for file in ("alerts/ekm.rules.yml", "alerts/ekm-sql.rules.yml")
+    for file in ("alerts/ekm.rules.yml", "alerts/ekm-native.rules.yml", "alerts/ekm-sql.rules.yml")
     for group in yaml.safe_load((ROOT / file).read_text())["groups"]
     for rule in group["rules"]
     for query in rule_queries(rule)

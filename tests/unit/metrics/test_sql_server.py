@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -25,6 +26,7 @@ from exporter.sqlserver.gate.conditions import Condition, reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
 from exporter.sqlserver.proof import KeyProof, ProofSource
+from tests.support import client_model
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
 from tests.support.sql_differences import URI, a_difference
 from tests.support.sql_inventory import altering
@@ -656,10 +658,21 @@ def test_server_whose_names_another_one_answers_has_its_address():
     assert {dict(labels)["sql_instance"] for _, *labels in of_sql_servers(recorder)} == {"SQLPRD01", "10.0.0.5,1433"}
 
 
-def test_every_format_has_the_same_series():
+async def _protobuf(recorder):
+    return b"".join([piece async for piece in recorder.scrape_protobuf()])
+
+
+@pytest.mark.parametrize("scraped_before", [False, True])
+def test_every_format_has_the_same_series(scraped_before):
     recorder = a_recorder()
+    if scraped_before:
+        asyncio.run(_protobuf(recorder))
     show_reading(recorder, a_reading('a "quoted" \\ name', "ümlaut"))
+    body = asyncio.run(_protobuf(recorder))
+    encoded = {key: value for key, value in client_model.series(body).items() if key[0].startswith("mssql_ekm_")}
+    text = {key: value for key, value in series(scrape(recorder)).items() if key[0].startswith("mssql_ekm_")}
     plain = {line for line in scrape(recorder).splitlines() if line.startswith(b"mssql_ekm_")}
+    assert encoded == text
     assert {line for line in scrape(recorder, openmetrics=True).splitlines() if line.startswith(b"mssql_ekm_")} == plain
     assert len(plain) > 30
 

@@ -20,7 +20,7 @@ from exporter.web.api import json_pieces, readings_json
 from exporter.web.app import create_app
 from exporter.web.listener import SECURITY_HEADERS, ListenAddress, WebServer
 from exporter.web.options import web_options
-from tests.support import factories
+from tests.support import client_model, factories
 from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, with_growing_logs
 from tests.support.turns import MOST_CALLS, counted_calls
 from tests.support.values import replace
@@ -41,6 +41,21 @@ async def test_metrics_are_text_unless_openmetrics_is_requested():
     names = {family.name for family in text_string_to_metric_families(plain)}
     assert {"ekm_target_info", "ekm_exporter_build_info"} <= names
     assert {family.name for family in openmetrics_families(opened)} >= {"ekm_target_info", "ekm_probes"}
+
+
+async def test_metrics_are_protobuf_if_requested():
+    accept = {
+        "Accept": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,*/*;q=0.2"
+    }
+    async with serving(Service()) as session:
+        async with session.get("/metrics", headers=accept) as response:  # gzipped, as the client accepts it
+            body = await response.read()
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Vary"] == "Accept, Accept-Encoding"
+        async with session.head("/metrics", headers=accept) as response:
+            assert response.headers["Content-Type"].startswith("application/vnd.google.protobuf; proto=io.prometheus.client.")
+    names = {family.name for family in client_model.families(body)}
+    assert {"ekm_target_info", "ekm_probes_total", "ekm_step_duration_seconds", "process_cpu_seconds_total"} <= names
 
 
 async def test_health_and_readiness():

@@ -167,7 +167,6 @@ PROMETHEUS_3_PROTO_FIRST = (
     [
         (PROMETHEUS_2, True),
         (PROMETHEUS_3_PROTO_FIRST, True),
-        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", False),
         ("application/openmetrics-text", True),
         ("application/openmetrics-text; version=1.0.0", True),
         ('Application/OpenMetrics-Text; Version="2.0.0"', True),
@@ -191,7 +190,39 @@ PROMETHEUS_3_PROTO_FIRST = (
     ],
 )
 def test_openmetrics_is_sent_on_request(accept, openmetrics):
-    assert format_for(accept) == (OPENMETRICS if openmetrics else TEXT)
+    assert format_for(accept, protobuf=False) == (OPENMETRICS if openmetrics else TEXT)
+
+
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+
+
+@pytest.mark.parametrize(
+    ("accept", "protobuf"),
+    [
+        (PROMETHEUS_2, False),
+        (PROMETHEUS_3_PROTO_FIRST, True),
+        (PROTOBUF, True),
+        (PROTOBUF.upper().replace("IO.PROMETHEUS.CLIENT.METRICFAMILY", "io.prometheus.client.MetricFamily"), False),
+        (PROTOBUF.replace(";", " ; "), True),
+        (PROTOBUF + ", */*", True),
+        (PROTOBUF + ";q=0.5,application/openmetrics-text;version=1.0.0;q=0.6", False),
+        (PROTOBUF + ";q=0.5,application/openmetrics-text;version=0.0.1;q=0.6", True),
+        (PROTOBUF + ";q=0.5,text/plain;q=0.6", False),
+        (PROTOBUF + ";q=0.5,*/*;q=0.5", True),
+        (PROTOBUF + ";q=0", False),
+        (PROTOBUF + ";q=banana", False),
+        (PROTOBUF.replace("delimited", "text"), False),
+        (PROTOBUF.replace("delimited", "compact-text"), False),
+        (PROTOBUF.replace(";encoding=delimited", ""), False),
+        (PROTOBUF.replace("io.prometheus.client", "other"), False),
+        ("application/vnd.google.protobuf", False),
+        ("application/*", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_protobuf_is_sent_on_request(accept, protobuf):
+    assert (format_for(accept) == listener.PROTOBUF) is protobuf
 
 
 @pytest.mark.parametrize(
