@@ -19,7 +19,6 @@ from exporter.config.settings import Config, Credential, Settings
 from exporter.config.usage import compared_targets
 from exporter.core.durations import moment
 from exporter.core.names import Match, ServerNames, told_apart
-from exporter.core.quoting import word
 from exporter.core.values import KeyFacts, TokenResult, Vantage
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.metrics.recorder import Recorder, SqlServerLines
@@ -298,19 +297,15 @@ def _readiness_of(
     Its commands have the path of the configuration, if that is known.
     """
     from exporter.sqlserver.gate.assess import assess  # noqa: PLC0415 - see above
-    from exporter.sqlserver.gate.conditions import CONFIGURATION, GateReason  # noqa: PLC0415
+    from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, GateReason  # noqa: PLC0415
     from exporter.sqlserver.gate.exporters import state_of  # noqa: PLC0415
     from exporter.sqlserver.gate.inputs import Inventory, Question  # noqa: PLC0415
 
     state = state_of(about, _ITSELF)
     if isinstance(state, GateReason):
         raise TypeError(state.text)
-    answer = assess(Question(every=True), Inventory(), {_ITSELF: replace(state, readings=readings)}, now=now)
-    filled = f"{CONFIGURATION.partition(' ')[0]} {word(config_file, 'FILE')}"
-    return tuple(
-        replace(one, missing=tuple(replace(each, fix=each.fix.replace(CONFIGURATION, filled)) for each in one.missing))
-        for one in answer.readiness
-    ), state.targets
+    question = Question(every=True, file=config_file or UNKNOWN_FILE)
+    return assess(question, Inventory(), {_ITSELF: replace(state, readings=readings)}, now=now).readiness, state.targets
 
 
 def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:

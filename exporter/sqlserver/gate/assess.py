@@ -167,7 +167,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             state,
             [one for one in chosen if any(state is known for known in answers[one.server])],
             dependencies,
-            question.folder,
+            question,
             several=several,
         )
     ]
@@ -179,7 +179,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             *(each for those in unmatched.values() for each in those),
             *(each for each in lacking if each.known or not question.vault_side),
             *target_reasons(dependencies, proofs, question, now, several=several),
-            *(each for usage in unproven for each in start_reasons(usage, question.folder)),
+            *(each for usage in unproven for each in start_reasons(usage, question)),
             *target_reasons(moved, {}, question, now, several=several, suffix=_MOVED),
             *doubtful,
             *against,
@@ -292,18 +292,18 @@ def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iter
                 text = "at an unknown time" if at is None else ago(now - at)
                 old.setdefault((text, limit), {})[f"{one.server} (section {section})"] = one.server
     for (age, limit), servers in old.items():
-        found = reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=write(limit), folder=question.folder)
+        found = reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=write(limit), **question.paths)
         yield found, list(dict.fromkeys(servers.values()))
 
 
 # What the targets that SQL Servers need say against a restart, and the request limits of the vaults.
 
 
-def start_reasons(usage: Usage, folder: str) -> Iterator[GateReason]:
+def start_reasons(usage: Usage, question: Question) -> Iterator[GateReason]:
     """Yield a reason if no start used the credential since it was altered: all that an inventory shows of it."""
     started, altered = known_time(usage.instance.started_utc), known_time(usage.credential.modified_utc)
     if started is None:
-        yield from unknown("start", "the start of the service is unknown", usage.instance, folder)
+        yield from unknown("start", "the start of the service is unknown", usage.instance, question)
     elif altered is None or altered >= started:
         when = "at an unknown time" if altered is None else f"at {moment(altered)}"
         yield reason(
@@ -357,6 +357,7 @@ def target_reasons(
             "ready_for": write(question.ready_for),
             "failure": target.failure,
             "credential": target.credential,
+            **question.paths,
         }
         yield from _verdict_reasons(target, those, proofs, about, now)
         yield from _history_reasons(target, question, about)
@@ -403,7 +404,7 @@ def other_target_reasons(
     state: ExporterState,
     known: Iterable[KnownInstance],
     dependencies: Iterable[Dependency],
-    folder: str,
+    question: Question,
     *,
     several: bool,
 ) -> Iterator[GateReason]:
@@ -419,7 +420,7 @@ def other_target_reasons(
                 servers=listed(one.server for one in named),
                 failure=WHY.get(target.why, target.why) if target.ready is None else target.failure,
                 age=max(named, key=lambda one: one.age or 0.0).ago,
-                folder=folder,
+                **question.paths,
             )
 
 

@@ -130,7 +130,8 @@ class ExporterState:
     unread: GateReason | None = None
 
 
-_WORDS = frozenset(["code", "folder", "target", "url"])  # values that are a word of a command in a fix
+_WORDS = frozenset(["code", "file", "folder", "target", "url"])  # values that are a word of a command in a fix
+UNKNOWN_FILE = "FILE"  # the configuration in a command of a fix: only its exporter knows the path
 LONGEST_VALUE = 1000  # characters of a name or a finding in a text: a statement with three names fits
 
 
@@ -196,18 +197,15 @@ class ConditionText:
     meaning: str = ""  # of the condition, for the documentation, if the text is not clear without its values
 
 
-# The configuration in the commands of fixes: only its exporter knows the path, and fills it in.
-CONFIGURATION = "--config.file FILE"
-
 READ_AGAIN = (
     "Read the SQL Servers again. An exporter does it every five minutes (ekm-exporter docs sql-servers); without one (ekm-exporter docs inventory): "
-    "ekm-exporter inventory --from inventory --out {folder} --config.file FILE"
+    "ekm-exporter inventory --from inventory --out {folder} --config.file {file}"
 )
 
 CONDITIONS: Mapping[Condition, ConditionText] = {
     Condition.NOT_READY: ConditionText(True,
         "target {target}{where} is not ready: {failure}; needed by {servers}. {logs}",
-        "ekm-exporter probe {target} --config.file FILE, then follow its lines under do"),
+        "ekm-exporter probe {target} --config.file {file}, then follow its lines under do"),
     Condition.STAGED_ONLY: ConditionText(True,
         "target {target}{where} is ready only with its staged credential. The current one, {credential}, is not: {failure}; "
         "needed by {servers}. {logs}",
@@ -257,7 +255,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "a managed identity on a SQL Server or a connector that does not support it"),
     Condition.NO_VERDICT: ConditionText(False,
         "target {target}{where} has no verdict: {why}; needed by {servers}",
-        "ekm-exporter probe {target} --config.file FILE shows the state now; the cause of a missing verdict is on the target's page",
+        "ekm-exporter probe {target} --config.file {file} shows the state now; the cause of a missing verdict is on the target's page",
         "a target has no verdict: stale, not probed yet, no pinned version"),
     Condition.SHORT_HISTORY: ConditionText(False,
         "target {target}{where} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
@@ -267,11 +265,11 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Declare expires_on or graph_credential for it: ekm-exporter docs expiry"),
     Condition.KEY_SIZE_UNKNOWN: ConditionText(False,
         "the request limit of target {target} in {vault} is not known, because kind and size of its key are not known or have no limit",
-        "ekm-exporter probe {target} --config.file FILE shows why the key cannot be read"),
+        "ekm-exporter probe {target} --config.file {file} shows why the key cannot be read"),
     Condition.UNWRAP_OLD: ConditionText(False,
         "target {target}{where} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
         "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
-        "A test now: ekm-exporter probe {target} --config.file FILE"),
+        "A test now: ekm-exporter probe {target} --config.file {file}"),
     Condition.CREDENTIAL_NOT_PROVEN: ConditionText(False,
         "{server}: {cause}, so whether SQL Server itself gets the key is not known",
         "A backup of {database} that begins {when} settles it. On request, on {server} and with @run set to 1: ekm-exporter script prove.sql "
@@ -319,7 +317,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "an exporter elsewhere reports the key not ready, although the answering one reports it ready"),
     Condition.KEY_WITHOUT_TARGET: ConditionText(False,
         "no target probes {key}, which protects {databases} of {servers}",
-        "ekm-exporter inventory --from inventory --out {folder} --config.file FILE writes the target; then reload the exporter"),
+        "ekm-exporter inventory --from inventory --out {folder} --config.file {file} writes the target; then reload the exporter"),
     Condition.OTHER_TARGET_FAILS: ConditionText(False,
         "target {target}{where} names {servers}, and its verdict is not ready or missing: {failure}. "
         "The inventory, read {age}, shows no database under its key, "
@@ -369,8 +367,8 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
 
 
 def reason(condition: Condition, **values: str) -> GateReason:
-    """Return the reason with these values, which others may have written."""
-    visible = {name: shown(value) for name, value in values.items()}
+    """Return the reason with these values, which others may have written. `file` is the path of the exporter's configuration, if it is known."""
+    visible = {"file": UNKNOWN_FILE} | {name: shown(value) for name, value in values.items()}
     row = CONDITIONS[condition]
     commands = {name: word(visible[name], name.upper()) for name in _WORDS & values.keys()}
     return GateReason(condition, row.text.format(**visible), row.fix.format(**visible | commands), known=row.known)

@@ -35,11 +35,11 @@ from exporter.sqlserver.keys import (
 )
 
 
-def inside_reasons(instance: Instance, usages: Iterable[Usage], folder: str) -> Iterator[GateReason]:
+def inside_reasons(instance: Instance, usages: Iterable[Usage], question: Question) -> Iterator[GateReason]:
     """Yield a reason if no EKM provider, or not that of a key in use, may be used, or if that is not known."""
     server = instance.server_name
     if instance.ekm is None and (instance.uses_provider or instance.foreign):
-        yield from unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, folder)
+        yield from unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, question)
     elif instance.ekm is not None and instance.ekm.fault and (instance.uses_provider or instance.foreign):
         databases = counted(sum(len(one.databases) for one in usages), "database")
         yield reason(Condition.EKM_DISABLED, server=server, state=instance.ekm.fault, databases=databases)
@@ -60,10 +60,10 @@ def notes_of(instance: Instance) -> Iterator[str]:
         yield shown(f"{instance.server_name}: SQL Server does not show the keys of databases that are not open: {listed(hidden)}")
 
 
-def unknown(section: str, gap: str, instance: Instance, folder: str) -> Iterator[GateReason]:
+def unknown(section: str, gap: str, instance: Instance, question: Question) -> Iterator[GateReason]:
     """Yield a gap, unless the section's own error is one already."""
     if section not in instance.errors:
-        yield reason(Condition.INVENTORY_GAP, servers=instance.server_name, gap=gap, folder=folder)
+        yield reason(Condition.INVENTORY_GAP, servers=instance.server_name, gap=gap, **question.paths)
 
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
@@ -96,13 +96,13 @@ def find_dependencies(
             Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
             servers=listed(servers),
             gap=text,
-            folder=question.folder,
+            **question.paths,
         ): servers
         for text, servers in findings.gaps.items()
         if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which ReplicaKeys finds on every replica
     }
     for instance in instances:
-        for each in inside_reasons(instance, [one for one in usages if one.instance is instance], question.folder):
+        for each in inside_reasons(instance, [one for one in usages if one.instance is instance], question):
             reasons.setdefault(each, []).append(instance.server_name)
     return usages, reasons
 
@@ -128,7 +128,7 @@ def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> 
     about = {
         "key": usage.version.uri,
         "servers": usage.instance.server_name,
-        "folder": question.folder,
+        **question.paths,
         "target": listed(f"target {one.name}" for one in same_key),
         "databases": counted(len(usage.databases), "database"),
     }
@@ -136,7 +136,7 @@ def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> 
 
 
 def not_read(name: str, question: Question) -> GateReason:
-    return reason(Condition.INSTANCE_NOT_READ, name=name, folder=question.folder)
+    return reason(Condition.INSTANCE_NOT_READ, name=name, **question.paths)
 
 
 def _names(instance: Instance) -> set[str]:
@@ -205,7 +205,7 @@ class ReplicaKeys:
     def __init__(
         self, chosen: Sequence[KnownInstance], known: Sequence[KnownInstance], uris: KeyUris, question: Question
     ) -> None:
-        self._uris, self._folder = uris, question.folder
+        self._uris, self._question = uris, question
         self.usages: list[Usage] = []
         self.reasons: list[GateReason] = []
         groups, taken = keys_of_groups(one.instance for one in known), {one.server for one in chosen}
@@ -221,7 +221,7 @@ class ReplicaKeys:
         self.replicas: list[KnownInstance] = list(others.values())
 
     def _add(self, instance: Instance, gap: str, condition: Condition = Condition.INVENTORY_GAP) -> None:
-        self.reasons.append(reason(condition, servers=instance.server_name, gap=gap, folder=self._folder))
+        self.reasons.append(reason(condition, servers=instance.server_name, gap=gap, **self._question.paths))
 
     def _check(self, instance: Instance, needs: Iterable[_Need], *, is_chosen: bool) -> None:
         """Add what a replica lacks. The keys that a chosen instance uses are checked with it."""
@@ -238,7 +238,7 @@ class ReplicaKeys:
             elif need.thumbprint not in checked:
                 usages += self._usage(instance, key, need)
         if usages:
-            self.reasons += inside_reasons(instance, usages, self._folder)
+            self.reasons += inside_reasons(instance, usages, self._question)
             self.usages += [] if is_chosen else usages
 
     def _usage(self, instance: Instance, key: AsymmetricKey, need: _Need) -> list[Usage]:

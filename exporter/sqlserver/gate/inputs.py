@@ -11,7 +11,7 @@ from exporter.core.durations import ago, known_time, moment
 from exporter.core.names import is_same_server
 from exporter.core.values import Vantage
 from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
-from exporter.sqlserver.gate.conditions import ExporterState, GateReason, TargetState
+from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, ExporterState, GateReason, TargetState
 from exporter.sqlserver.instance import Instance, identity_of, instances_of
 from exporter.sqlserver.keys import Established, Usage
 from exporter.sqlserver.proof import ServerProof
@@ -37,7 +37,7 @@ def is_within(age: float, limit: float) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Which instances restart, and the limits of the evidence in seconds. `folder` is that of the inventory, for texts.
+    """Which instances restart, and the limits of the evidence in seconds. For texts, `folder` is that of the inventory, `file` the exporter's configuration.
 
     `vault_side` asks whether the vault gives the keys, and no more. `accepted` has what a person vouches for: row of the evidence and node.
     """
@@ -49,11 +49,17 @@ class Question:
     reading_age: float = 3600.0
     proof_age: float = 35 * DAY
     folder: str = "targets.d"
+    file: str = UNKNOWN_FILE
     instances: tuple[str, ...] = ()
     group: str | None = None
     every: bool = False
     vault_side: bool = False
     accepted: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """What commands in first actions name."""
+        return {"folder": self.folder, "file": self.file}
 
 
 @dataclass(frozen=True, slots=True)

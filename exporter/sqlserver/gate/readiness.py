@@ -388,7 +388,7 @@ def damaged(
     found += [name for name in _lacking(reading) if name not in found] if uses_keys else []
     if found:
         gap = f"rows of {listed(found)} are incomplete, so they prove nothing"
-        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, folder=question.folder)
+        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, **question.paths)
 
 
 def _is_whole(section: str, found: Sequence[Row], *, uses_keys: bool) -> bool:
@@ -435,7 +435,8 @@ def _identity(case: NodeKey) -> Iterator[GateReason]:
     is_tested = case.node in case.ready_hosts and all(each.credential_type == _MANAGED for each in targets)
     if case.is_managed and targets and not is_tested:
         names = listed(each.name for each in targets)
-        yield reason(Condition.NO_VERDICT, target=names, where="", why=WHY["identity_of_another_host"], servers=case.server)
+        why, paths = WHY["identity_of_another_host"], case.question.paths
+        yield reason(Condition.NO_VERDICT, target=names, where="", why=why, servers=case.server, **paths)
 
 
 def _open(case: NodeKey) -> Iterator[GateReason]:
@@ -556,7 +557,7 @@ def _nodes(case: NodeKey) -> Iterator[GateReason]:
     instance = case.dependency.usage.instance
     if not instance.nodes and not instance.host.casefold().startswith(case.node):  # a long name is cut in that of the node
         gap = "it runs on a node of another name, and the nodes of its cluster are not known"
-        yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, folder=case.question.folder)
+        yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, **case.question.paths)
     changed = [row for row in case.fingerprints if row.get("what") == "provider" and row.get("first") == 0]
     oldest = case.at - min(35 * DAY, case.question.proof_age)
     earliest = max((oldest, *(cell_time(row, "since_utc") or math.inf for row in changed)))

@@ -10,7 +10,7 @@ from exporter.core.durations import moment
 from exporter.core.secrets import hide
 from exporter.knowledge.verdict import NOT_TESTED, vantage_text
 from exporter.sqlserver.gate.assess import percent
-from exporter.sqlserver.gate.conditions import CONFIGURATION, GateReason
+from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, GateReason
 from exporter.sqlserver.gate.exporters import place_of
 from exporter.sqlserver.gate.inputs import Answer
 from exporter.sqlserver.gate.readiness import evidence_of
@@ -147,8 +147,8 @@ def _reasons(answer: Answer) -> Iterator[str]:
     for (known, fix), texts in by_fix.items():
         yield from (f"  - {'' if known else 'not known: '}{text}" for text in texts)
         yield f"    first{f', for these {len(texts)}' if len(texts) > 1 else ''}: {fix}"
-    if any(CONFIGURATION in fix for _, fix in by_fix):
-        yield "  FILE is the configuration of that exporter: its service was started with it"
+    if any(f"--config.file {UNKNOWN_FILE}" in fix for _, fix in by_fix):
+        yield f"  {UNKNOWN_FILE} is the configuration of that exporter: its service was started with it"
 
 
 def _details(answer: Answer) -> Iterator[str]:
