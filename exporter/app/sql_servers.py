@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from exporter.config.settings import Config, Credential, Settings
 from exporter.config.usage import compared_targets
@@ -21,7 +22,7 @@ from exporter.core.durations import moment
 from exporter.core.names import Match, ServerNames, told_apart
 from exporter.core.values import KeyFacts, TokenResult, Vantage
 from exporter.knowledge.expiry import CredentialExpiry, Source
-from exporter.metrics.recorder import Recorder, SqlServerLines
+from exporter.metrics.recorder import Recorder
 from exporter.probing.tokens import DatabaseTokens
 from exporter.runtime.logging import fields
 from exporter.runtime.loop import loop_time, yield_with_pauses
@@ -30,7 +31,6 @@ from exporter.runtime.tasks import reported
 from exporter.state.store import DocumentKind, StateStore
 
 if TYPE_CHECKING:
-    from exporter.metrics.sql_server import Owner
     from exporter.presentation.payloads import Payload
     from exporter.sqlserver.alerting import Watch
     from exporter.sqlserver.differences import DeclaredTargets, Difference
@@ -46,15 +46,6 @@ _PAUSE_SECONDS = 15.0  # between two searches for the restart readiness
 _ROWS_PER_SLICE = 25
 _NOTHING = Config(settings=Settings(), credentials={}, modules={}, targets={})  # before the first configuration
 _NOT_KEPT = "a refused login is tried again after each restart, so a wrong password can lock it: set --state.dir"
-
-
-class _ComparedServer(NamedTuple):
-    """A reading with its differences from the targets, and its rendered series."""
-
-    reading: SqlServerReading
-    declared: DeclaredTargets
-    differences: tuple[Difference, ...]
-    lines: SqlServerLines
 
 
 class SqlServerReadings:
@@ -79,10 +70,10 @@ class SqlServerReadings:
         self._following: asyncio.Task[None] | None = None
         self._config = self._whole = _NOTHING
         self._applying = asyncio.Lock()
-        self._monitor: SqlServerMonitor[_ComparedServer] | None = None
+        self._monitor: SqlServerMonitor | None = None
         self._tokens: DatabaseTokens | None = None
         self._declared: DeclaredTargets | None = None
-        self._compared: dict[str, _ComparedServer] = {}  # by address
+        self._compared: dict[str, tuple[SqlServerReading, tuple[Difference, ...]]] = {}  # by address: what is shown
         self._credentials: dict[str, tuple[Credential, ...]] = {}  # of each target of all shards: the present and the staged one
         self._told_apart: dict[str, ServerNames] = {}
 
@@ -132,7 +123,6 @@ class SqlServerReadings:
             config,
             ServerReader(self._token_of, self._secret_ends),
             compare=self._compare,
-            show=self._show,
             on_forgotten=self._forget,
             on_internal_error=self._on_internal_error,
             load=partial(self._store.recall_document, DocumentKind.SQL_SERVER),
@@ -157,8 +147,8 @@ class SqlServerReadings:
 
     def differences(self) -> tuple[Difference, ...]:
         """Return where the configuration differs from the SQL Servers."""
-        known = (self._compared[each.address] for each in self.readings() if each.address in self._compared)
-        return tuple(found for server in known for found in server.differences)
+        known = (self._compared[each.address][1] for each in self.readings() if each.address in self._compared)
+        return tuple(chain.from_iterable(known))
 
     def readiness(self) -> tuple[RestartReadiness, ...]:
         """Return the restart readiness of each node and key, as it was found last."""
@@ -185,15 +175,14 @@ class SqlServerReadings:
         found, targets = await asyncio.to_thread(_readiness_of, about, readings, str(config_file or ""), now)
         self._readiness = {each.address: [one for one in found if one.address == each.address] for each in readings}
         async for reading in yield_with_pauses(readings, 1):
-            self._watches[reading.address], lines = await asyncio.to_thread(self._watch, reading, readings, targets, now)
-            shown = self._compared.get(reading.address)
-            if shown is not None and shown.reading is reading:  # else it was read again, or forgotten
-                self._recorder.sql_servers.show(lines)
+            self._watches[reading.address], show = await asyncio.to_thread(self._watch, reading, readings, targets, now)
+            if self._compared.get(reading.address, (None,))[0] is reading:  # else it was read again, or forgotten
+                show()
 
     def _watch(
         self, reading: SqlServerReading, readings: Iterable[SqlServerReading], targets: Iterable[TargetState], now: float
-    ) -> tuple[Watch, SqlServerLines]:
-        """Add what a SQL Server shows now to what is known of it, and return that with the series that change between two readings."""
+    ) -> tuple[Watch, Callable[[], None]]:
+        """Add what a SQL Server shows now to what is known of it, and return that with what shows the series that change between two readings."""
         from exporter.metrics.sql_server import alert_samples, readiness_samples  # noqa: PLC0415 - see above
         from exporter.sqlserver.alerting import WatchedServer, watched  # noqa: PLC0415 - see above
 
@@ -202,32 +191,25 @@ class SqlServerReadings:
         own, others = [each for each in targets if each.name in names], [each for each in readings if each is not reading]
         server = WatchedServer(reading, own, others)
         watch = watched(self._watches.get(reading.address), server, now)
-        owners, interval = self._owners(names, now), self._config.settings.sql_interval
-        shard = sorted(names & self._config.targets.keys())
-        alerts = alert_samples(watch, server, owners, interval, now, targets=shard)
+        settings, whole = self._config.settings, self._whole
+        alerts = alert_samples(
+            watch,
+            server,
+            [whole.targets[name] for name in names & whole.targets.keys()],
+            settings.sql_interval,
+            now,
+            windows=whole.settings.maintenance,
+            targets=sorted(names & self._config.targets.keys()),
+        )
         samples = readiness_samples(self._readiness.get(reading.address, ()), now) | alerts
         return watch, self._recorder.sql_servers.render(reading, samples)
-
-    def _owners(self, names: Collection[str], now: float) -> list[Owner]:
-        from exporter.metrics.sql_server import Owner  # noqa: PLC0415 - see above
-
-        whole = self._whole
-        return [
-            Owner(
-                target.labels.get("team", ""),
-                target.labels.get("env", ""),
-                any(window.contains(now) for window in (*whole.settings.maintenance, *target.maintenance)),
-            )
-            for name in sorted(names)
-            if (target := whole.targets.get(name)) is not None
-        ]
 
     async def _compare_all(self) -> None:
         """Compare again after a reload, on a thread: a large SQL Server takes 100 ms."""
         for address, before in tuple(self._compared.items()):
-            server = await asyncio.to_thread(self._compare, before.reading)
+            show = await asyncio.to_thread(self._compare, before[0])
             if self._compared.get(address) is before:  # else it was read again, or forgotten
-                self._show(server)
+                show()
 
     def _names_of(self, reading: SqlServerReading) -> ServerNames:
         """Return the names of a SQL Server, told apart from those of the others."""
@@ -257,8 +239,11 @@ class SqlServerReadings:
             if result.token is not None or tokens is self._tokens:
                 return result  # else a reload has ended the request
 
-    def _compare(self, reading: SqlServerReading) -> _ComparedServer:
-        """Compare with the targets and render the series, on a thread."""
+    def _compare(self, reading: SqlServerReading) -> Callable[[], bool]:
+        """Compare with the targets and render the series, on a thread.
+
+        Return what shows both on the event loop, and whether it did: not if a reload has changed the targets since.
+        """
         from exporter.metrics.sql_server import sql_server_samples  # noqa: PLC0415 - see above
         from exporter.sqlserver.differences import find_differences  # noqa: PLC0415
         from exporter.sqlserver.reading import names_of  # noqa: PLC0415
@@ -267,19 +252,18 @@ class SqlServerReadings:
         assert declared is not None  # noqa: S101 - `apply` set it
         self._told_apart = told_apart({each.address: names_of(each) for each in self.readings()})
         differences = find_differences(reading, declared)
-        samples = sql_server_samples(reading, differences)
-        return _ComparedServer(reading, declared, differences, self._recorder.sql_servers.render(reading, samples))
+        show_series = self._recorder.sql_servers.render(reading, sql_server_samples(reading, differences))
 
-    def _show(self, server: _ComparedServer) -> bool:
-        """Show a SQL Server on the event loop, and return whether it was: not if a reload has changed the targets since."""
-        address = server.reading.address
-        if server.declared is not self._declared:
-            return False
-        _log_sections(self._compared.get(address), server.reading)
-        self._compared[address] = server
-        self._recorder.sql_servers.show(server.lines)
-        self._is_read.set()
-        return True
+        def show() -> bool:
+            if declared is not self._declared:
+                return False
+            _log_sections(self._compared[reading.address][0] if reading.address in self._compared else None, reading)
+            self._compared[reading.address] = reading, differences
+            show_series()
+            self._is_read.set()
+            return True
+
+        return show
 
     def _forget(self, address: str) -> None:
         self._compared.pop(address, None)
@@ -308,9 +292,9 @@ def _readiness_of(
     return assess(question, Inventory(), {_ITSELF: replace(state, readings=readings)}, now=now).readiness, state.targets
 
 
-def _log_sections(before: _ComparedServer | None, reading: SqlServerReading) -> None:
+def _log_sections(before: SqlServerReading | None, reading: SqlServerReading) -> None:
     """Log once which sections can no longer be read, and which can again."""
-    lost, losing = set(() if before is None else before.reading.document.errors), set(reading.document.errors)
+    lost, losing = set(() if before is None else before.document.errors), set(reading.document.errors)
     for log, text, names in (
         (_log.warning, "SQL Server sections not read", losing - lost),
         (_log.info, "SQL Server sections read again", lost - losing),

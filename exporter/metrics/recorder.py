@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -27,7 +27,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import AuxiliaryResult, deciding_failure
 from exporter.metrics.counters import Budgets, SeriesOwners, TargetCounters, path_of
-from exporter.metrics.exposition import STEP_DURATIONS, Exposition, Failure, Rendered, TargetBlock, base_of
+from exporter.metrics.exposition import STEP_DURATIONS, Exposition, Failure, TargetBlock, base_of
 from exporter.metrics.families import (
     BUDGET,
     BY_NAME,
@@ -254,14 +254,6 @@ def probe_failure_samples(
     return ADVICE.of(advice) | CAUSE.of(cause)
 
 
-class SqlServerLines(NamedTuple):
-    """The rendered series of a SQL Server, and the labels that they share."""
-
-    address: str
-    base: Labels
-    rendered: list[Rendered]
-
-
 class SqlServerSeries:
     """The series of all SQL Servers: each reading replaces those of one as a whole.
 
@@ -272,19 +264,23 @@ class SqlServerSeries:
         self._exposition = exposition
         self._labels: dict[str, Labels] = {}  # by address
 
-    def render(self, reading: SqlServerReading, values: Values) -> SqlServerLines:
-        """Return the series of a SQL Server with these samples (see `metrics.sql_server`). Any thread may call: a large one takes 50 ms."""
+    def render(self, reading: SqlServerReading, values: Values) -> Callable[[], None]:
+        """Render these samples of a SQL Server (see `metrics.sql_server`), and return what shows them, for the event loop.
+
+        Any thread may call this: a large SQL Server takes 50 ms.
+        """
         from exporter.metrics.sql_server import labels_of  # noqa: PLC0415 - with all rules of `sqlserver`
 
-        base = labels_of(reading)
-        return SqlServerLines(reading.address, base.labels, self._exposition.rendered(reading.address, base, values))
+        base, address = labels_of(reading), reading.address
+        rendered = self._exposition.rendered(address, base, values)
 
-    def show(self, server: SqlServerLines) -> None:
-        """Replace these series of a SQL Server."""
-        if self._labels.get(server.address, server.base) != server.base:
-            self.forget(server.address)
-        self._labels[server.address] = server.base
-        self._exposition.put(server.rendered)
+        def show() -> None:
+            if self._labels.get(address, base.labels) != base.labels:
+                self.forget(address)
+            self._labels[address] = base.labels
+            self._exposition.put(rendered)
+
+        return show
 
     def forget(self, address: str) -> None:
         """Remove the series of a SQL Server."""

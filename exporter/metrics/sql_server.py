@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
+from exporter.config.settings import MaintenanceWindow, Target
 from exporter.core.names import parse_sql_address
 from exporter.metrics.spec import Values
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
@@ -294,11 +295,19 @@ def log_samples(spaces: Iterable[LogSpace], databases: Collection[str]) -> Value
 
 
 def alert_samples(
-    watch: Watch, server: WatchedServer, owners: Iterable[Owner], interval: float, now: float, *, targets: Iterable[str] = ()
+    watch: Watch,
+    server: WatchedServer,
+    owners: Collection[Target],
+    interval: float,
+    now: float,
+    *,
+    windows: Collection[MaintenanceWindow] = (),
+    targets: Iterable[str] = (),
 ) -> Values:
     """Return the samples of what the alerts rest on.
 
-    `owners` are those of the targets that certainly list the SQL Server, `targets` the names of those that this exporter probes.
+    `owners` are the targets that certainly list the SQL Server, `targets` the names of those that this exporter probes. `windows` are those of
+    all targets.
     """
     proofs = {each.proof.thumbprint: each.proof for each in server.proofs}
     behind = server.behind
@@ -315,27 +324,22 @@ def alert_samples(
                 ((each.about, text(each.database), each.shows, each.action), 1.0)
                 for each in islice(first_actions(watch, server, now), FEW)
             ),
-            "mssql_ekm_alerts_enabled": _alerts_enabled(server.reading, list(owners)),
+            "mssql_ekm_alerts_enabled": _alerts_enabled(server.reading, owners, windows, now),
             "mssql_ekm_target_info": (((name,), 1.0) for name in islice(targets, MOST)),
             "mssql_ekm_read_until_timestamp_seconds": [((), read_until(server.reading, interval))],
         }
     )
 
 
-class Owner(NamedTuple):
-    """Whose a target is, and whether it is in a maintenance window."""
-
-    team: str
-    env: str
-    in_window: bool
-
-
-def _alerts_enabled(reading: SqlServerReading, owners: list[Owner]) -> list[_Known]:
+def _alerts_enabled(
+    reading: SqlServerReading, owners: Collection[Target], windows: Collection[MaintenanceWindow], now: float
+) -> list[_Known]:
     """Return for each group whether alerts may fire, with the team and environment that most targets have; none without a target."""
     if not owners:
         return []
-    (team, env), _ = max(Counter((each.team, each.env) for each in owners).items(), key=lambda found: (found[1], found[0]))
-    enabled = float(not all(each.in_window for each in owners))
+    labels = Counter((each.labels.get("team", ""), each.labels.get("env", "")) for each in owners)
+    (team, env), _ = max(labels.items(), key=lambda found: (found[1], found[0]))
+    enabled = float(not all(any(one.contains(now) for one in (*windows, *each.maintenance)) for each in owners))
     return [((ag, text(team), text(env)), enabled) for ag in rows_of(reading.document).groups]
 
 

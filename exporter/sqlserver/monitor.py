@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from exporter.config.settings import Config, Credential, SecretUnreadableError, SqlServer, read_secret
 from exporter.core.limits import JITTER
@@ -50,7 +50,6 @@ _SPACING = 1.0  # seconds between two first readings
 _CONTESTED = "{}, and so does another address: its series have the address. Remove one if both are the same server, else set another host: for one"
 
 _T = TypeVar("_T")
-_Compared = TypeVar("_Compared")
 _Args = TypeVarTuple("_Args")
 
 
@@ -281,7 +280,7 @@ class _ServerEntry:
     logged: str = ""  # the failure that was logged last
 
 
-class SqlServerMonitor(Generic[_Compared]):
+class SqlServerMonitor:
     """Reads SQL Servers periodically. Use it from one event loop."""
 
     def __init__(
@@ -289,8 +288,7 @@ class SqlServerMonitor(Generic[_Compared]):
         config: Config,
         reader: ServerReader,
         *,
-        compare: Callable[[SqlServerReading], _Compared],
-        show: Callable[[_Compared], bool],
+        compare: Callable[[SqlServerReading], Callable[[], bool]],
         on_forgotten: Callable[[str], None],
         on_internal_error: Callable[[Exception], None],
         load: Callable[[str], Mapping[str, Any] | None],
@@ -300,11 +298,11 @@ class SqlServerMonitor(Generic[_Compared]):
     ) -> None:
         """A thread calls `compare` with what is known after each attempt, and with what was known before a restart.
 
-        The event loop then calls `show` with the result; False compares again. `on_forgotten` receives the address of a server that a
+        The event loop then calls what it returned, which shows it; False compares again. `on_forgotten` receives the address of a server that a
         reload removed. `load` and `store` read and write the document of a server. `clock` gives Unix time, `draw` a number in [0, 1].
         """
         self._config, self._reader, self._on_forgotten = config, reader, on_forgotten
-        self._compare, self._show_compared, self._on_internal_error = compare, show, on_internal_error
+        self._compare, self._on_internal_error = compare, on_internal_error
         self._load, self._store = load, store
         self._clock, self._draw = clock, draw
         self._slots, self._retries = asyncio.Semaphore(CONCURRENT_READINGS), asyncio.Semaphore(_CONCURRENT_RETRIES)
@@ -408,8 +406,8 @@ class SqlServerMonitor(Generic[_Compared]):
         with reported(self._on_internal_error):
             while True:
                 reading = entry.state.reading
-                compared = await self._reader.compute(self._compare, reading)
-                if reading is entry.state.reading and self._show_compared(compared):
+                show = await self._reader.compute(self._compare, reading)
+                if reading is entry.state.reading and show():
                     return
 
     async def _restore_entry(self, entry: _ServerEntry) -> None:

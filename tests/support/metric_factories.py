@@ -48,12 +48,12 @@ def a_recorder(*targets, config=None, **options):
 
 def show_reading(recorder, reading, *differences):
     """Show the series of a SQL Server."""
-    recorder.sql_servers.show(recorder.sql_servers.render(reading, sql_server_samples(reading, differences)))
+    recorder.sql_servers.render(reading, sql_server_samples(reading, differences))()
 
 
 def show_readiness(recorder, reading, *readiness, now=START):
     """Show the series of the restart readiness of a SQL Server."""
-    recorder.sql_servers.show(recorder.sql_servers.render(reading, readiness_samples(readiness, now)))
+    recorder.sql_servers.render(reading, readiness_samples(readiness, now))()
 
 
 def add(recorder, target, module=MODULE, *, now=START, **known):

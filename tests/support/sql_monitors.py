@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from exporter.config.settings import SecretSource, Settings, SqlServer
@@ -126,7 +125,6 @@ class Recorded:
     def callbacks(self):
         return {
             "compare": self._compare,
-            "show": lambda show: not show(),
             "on_forgotten": self.forgotten.append,
             "on_internal_error": self.errors.append,
             "load": self.documents.get,
@@ -137,7 +135,7 @@ class Recorded:
         first = self.preparations.pop(0) if self.preparations else None
         if isinstance(first, Exception):
             raise first
-        return first or partial(self.readings.append, reading)
+        return first or (lambda: not self.readings.append(reading))
 
 
 def a_monitor(config, reader, recorded, **more):

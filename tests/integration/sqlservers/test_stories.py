@@ -39,7 +39,7 @@ async def run_fleet(runner):
             await asyncio.sleep(0.1)
         shown = runner.service.recorder.sql_servers
         for reading in runner.readings():
-            shown.show(shown.render(reading, alert_samples(Watch(), WatchedServer(reading), (), 60.0, runner.clock())))
+            shown.render(reading, alert_samples(Watch(), WatchedServer(reading), (), 60.0, runner.clock()))()
         known = samples_of(FLEET, await runner.scraped())
     await runner.take_pages(FLEET)
     # promtool loads ten thousand samples at once, so one section stands for all.

@@ -49,7 +49,7 @@ async def serving(own: str, servers: Mapping[str, tuple[str, str]], password: st
             now, watched_server = time.time(), WatchedServer(reading)
             watches[reading.address] = watch = watched(watches.get(reading.address), watched_server, now)
             samples = alert_samples(watch, watched_server, (), 60.0, now)
-            recorder.sql_servers.show(recorder.sql_servers.render(reading, samples))
+            recorder.sql_servers.render(reading, samples)()
         body = b"".join([piece async for piece in recorder.scrape(openmetrics=False)])
         return web.Response(body=body, content_type="text/plain")
 

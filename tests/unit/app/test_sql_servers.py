@@ -217,7 +217,7 @@ async def test_section_that_is_lost_is_logged_until_it_is_read_again(readings, c
     lost = replace(lost, document=replace(lost.document, errors={"backups": "message 229: denied"}))
     with caplog.at_level("INFO"):
         for reading in (a_reading(), lost, lost, a_reading()):
-            readings._show(readings._compare(reading))
+            readings._compare(reading)()
     logged = [(record.getMessage(), record.fields["sections"]) for record in caplog.records if "sections" in record.getMessage()]
     assert logged == [("SQL Server sections not read", "backups"), ("SQL Server sections read again", "backups")]
 
@@ -282,12 +282,12 @@ async def test_comparison_before_a_reload_is_not_shown():
     service = a_service(with_sql_servers(a_config(a_pin("0x2C57")), a_server()))
     await service.start()
     try:
-        compared = service.sql_servers._compare(a_reading(address="n1"))
+        show = service.sql_servers._compare(a_reading(address="n1"))
         await service.apply(with_sql_servers(a_config(a_pin("0x2C56")), a_server()))
-        assert not service.sql_servers._show(compared)
+        assert not show()
         assert service.sql_differences() == ()
         assert not service.sql_servers._compared
-        assert service.sql_servers._show(service.sql_servers._compare(a_reading(address="n1")))
+        assert service.sql_servers._compare(a_reading(address="n1"))()
         assert list(service.sql_servers._compared) == ["n1"]
     finally:
         await service.stop()
@@ -314,15 +314,15 @@ async def test_target_is_shown_while_no_other_server_may_be_meant(readings, monk
         a_config(a_target("any", instances=(entry,)), a_target("one", instances=(entry | {"host": "n1.contoso.com"},)))
     )
     await readings.apply(config, config)
-    readings._show(readings._compare(known[0]))
+    readings._compare(known[0])()
     await readings._find_readiness()
     assert await targets_in(readings) == {("n1", "any"), ("n1", "one")}
     known.append(a_reading(address="n2", host="n2"))
-    readings._show(readings._compare(known[1]))
+    readings._compare(known[1])()
     await readings._find_readiness()
     assert await targets_in(readings) == {("n1", "one")}
     known[1] = replace(known[1], sql_instance="SQLPRD02")
-    readings._show(readings._compare(known[1]))
+    readings._compare(known[1])()
     await readings._find_readiness()
     assert await targets_in(readings) == {("n1", "any"), ("n1", "one")}
     config = with_sql_servers(a_config(a_target("one", instances=({"sql_instance": "sqlprd02", "host": "N2"},))))
@@ -394,7 +394,7 @@ async def test_running_exporter_asks_itself_as_the_gate_does(monkeypatch):
     monkeypatch.setattr(readings, "_target_rows", lambda _now: rows)
     await service.start()
     try:
-        assert readings._show(readings._compare(known))
+        assert readings._compare(known)()
         for change, answer, until in (
             ({}, "ready", 1),
             ({"vault_side_ready": False, "why": "not_ready"}, "not_ready", 1),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
 from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, FILLS, OF_SQL_SERVERS, of_a_sql_server, of_each_database
+from exporter.config.settings import MaintenanceWindow
 from exporter.metrics.spec import Level
 from exporter.metrics.sql_server import (
-    Owner,
     alert_samples,
     difference_samples,
     labels_of,
@@ -27,6 +28,7 @@ from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
 from exporter.sqlserver.proof import KeyProof, ProofSource
 from tests.support import client_model
+from tests.support.factories import a_target
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
 from tests.support.sql_differences import URI, a_difference
 from tests.support.sql_inventory import altering
@@ -122,6 +124,12 @@ def test_restart_readiness_is_a_time_until_which_it_holds(readiness, now, until,
     ]
 
 
+def an_owner(team, env, in_window):
+    """Return a target with these labels; its maintenance window holds `READ_AT`, or ends at it."""
+    begun, end = (datetime.fromtimestamp(at, UTC) for at in (READ_AT - 60, READ_AT + 60 if in_window else READ_AT))
+    return a_target(labels={"team": team, "env": env}, maintenance=(MaintenanceWindow(begun, end),))
+
+
 def alerts_of(reading, *owners, watch=None):
     """Return the samples of what alerts rest on."""
     server = WatchedServer(reading)
@@ -129,7 +137,7 @@ def alerts_of(reading, *owners, watch=None):
 
 
 def test_alerts_rest_on_what_a_healthy_server_shows():
-    values = alerts_of(with_growing_logs(a_reading()), Owner("dba", "prod", in_window=False))
+    values = alerts_of(with_growing_logs(a_reading()), an_owner("dba", "prod", in_window=False))
     assert values == {
         "mssql_ekm_backups_failing_since_timestamp_seconds": [((), 0.0)],
         "mssql_ekm_proof_due_since_timestamp_seconds": [],
@@ -166,7 +174,7 @@ def test_alerts_rest_on_what_fails():
     ids=["one outside its window", "all in a window"],
 )
 def test_alerts_have_the_team_of_most_targets_and_are_off_in_the_windows_of_all(owners, expected):
-    ((labels, value),) = alerts_of(an_unread_server(), *(Owner(*each) for each in owners))["mssql_ekm_alerts_enabled"]
+    ((labels, value),) = alerts_of(an_unread_server(), *(an_owner(*each) for each in owners))["mssql_ekm_alerts_enabled"]
     assert (*(value for _, value in labels[1:]), value) == expected
 
 
@@ -525,7 +533,7 @@ def of_the_fullest(*databases, level=Level.FULL, change=None):
     show_readiness(recorder, reading, *(replace(READY, thumbprint=key) for key in keys), now=READ_AT)
     server = WatchedServer(reading)
     watch = watched(None, server, READ_AT)
-    recorder.sql_servers.show(recorder.sql_servers.render(reading, alert_samples(watch, server, (), 300.0, READ_AT)))
+    recorder.sql_servers.render(reading, alert_samples(watch, server, (), 300.0, READ_AT))()
     return Counter(name for name, *_ in series(scrape(recorder)) if name.startswith("mssql_ekm_"))
 
 

@@ -179,7 +179,7 @@ async def test_damaged_document_is_ignored_and_reported(start, recorded, caplog)
 
 
 async def test_reading_that_a_reload_outdates_is_prepared_again(start, reader, recorded):
-    recorded.preparations = [lambda: True, lambda: True]
+    recorded.preparations = [lambda: False, lambda: False]
     await start(a_server(), wait=0.5 * INTERVAL)
     assert reader.computed == ["_compare"] * 3
     assert len(recorded.readings) == 1
