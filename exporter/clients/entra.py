@@ -272,4 +272,4 @@ class GraphSession(HostSession):
         The facts have status 404 if the tenant has no such application.
         """
         path = f"/v1.0/{holder}(appId='{quote(client_id, safe='')}')?$select={_SELECT}"
-        return await self.get(path, token, read_application, deadline=deadline)
+        return await self.request(path, token, read_application, deadline=deadline)

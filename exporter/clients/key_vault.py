@@ -35,7 +35,7 @@ from exporter.clients.answers import (
     read_value,
 )
 from exporter.clients.http.exchange import TRANSPORT, Exchange
-from exporter.clients.http.facts import facts_from, facts_of_response, fault_of_body
+from exporter.clients.http.facts import facts_from, fault_of_body
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import TimedSSLObject
 from exporter.core.names import is_parent_domain, is_trusted_authority
@@ -105,19 +105,33 @@ class HostSession:
     async def __aexit__(self, *_: object) -> None:
         await self.connection.close()
 
-    async def get(
-        self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
+    async def request(
+        self,
+        path: str,
+        token: str,
+        read: Callable[[bytes], tuple[Fault, T | None]],
+        body: bytes | None = None,
+        *,
+        deadline: float,
     ) -> tuple[Facts, T | None]:
-        """Send one GET request and return its facts and the value that `read` returns. `path` is quoted and includes the query."""
-        return _with_value(await self.send("GET", path, token, deadline=deadline), read)
+        """Send one request and return its facts and the value that `read` returns. `path` is quoted and includes the query."""
+        exchange = await self.send(path, token, body, deadline=deadline)
+        facts, response = facts_from(exchange), exchange.response
+        if facts.fault is not Fault.NONE or response is None:
+            return facts, None
+        fault, value = read(response.content)
+        if fault is Fault.NONE:
+            return facts, value
+        return replace(facts, fault=fault, detail=mask(unexpected_text(fault, response.content))), None
 
-    async def send(self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float) -> Exchange:
-        """Send one request. A body is JSON."""
+    async def send(self, path: str, token: str | None = None, body: bytes | None = None, *, deadline: float) -> Exchange:
+        """Send a GET, or a POST of JSON if there is a body."""
         headers = {self.request_id_header: str(uuid4())}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
+        method = "GET" if body is None else "POST"
         request = cast("HttpRequest", Request(method, f"https://{self.host}{path}", headers, body))
         return await self.connection.exchange(lambda: self._client.send_request(request, stream=True), deadline=deadline)
 
@@ -133,7 +147,7 @@ class VaultSession(HostSession):
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Send a request without a token, as the connector does, and read the challenge."""
-        exchange = await self.send("GET", f"/keys?{self._query}", None, deadline=deadline)
+        exchange = await self.send(f"/keys?{self._query}", deadline=deadline)
         response = exchange.response
         if response is None or response.status_code != 401:
             facts = facts_from(exchange)
@@ -151,14 +165,14 @@ class VaultSession(HostSession):
         elif not is_parent_domain(challenge.resource, self.host):
             fault = Fault.RESOURCE_MISMATCH
         else:
-            return facts_of_response(exchange, response), challenge
+            return facts_from(exchange, expected=401), challenge
         detail = mask(f"the 401 names {challenge.authority} and {challenge.resource}")
         return replace(facts_from(exchange), fault=fault, detail=detail), None
 
     async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
         """Return the key version; the newest if `version` is None."""
         path = "/".join(quote(part, safe="") for part in (name, version) if part)
-        return _with_value(await self.send("GET", f"/keys/{path}?{self._query}", token, deadline=deadline), read_key)
+        return await self.request(f"/keys/{path}?{self._query}", token, read_key, deadline=deadline)
 
     async def operate(
         self, step: Step, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
@@ -167,7 +181,7 @@ class VaultSession(HostSession):
         body = json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
         # The name and version of a `kid` need no quoting.
         path = f"/keys/{key.name}/{key.version}/{'wrapkey' if step is Step.WRAP_KEY else 'unwrapkey'}?{self._query}"
-        facts, value = _with_value(await self.send("POST", path, token, body, deadline=deadline), read_value)
+        facts, value = await self.request(path, token, read_value, body, deadline=deadline)
         if step is not Step.WRAP_KEY or value is None or len(value) == (key.size_bits + 7) // 8:
             return facts, value
         # Unwrap would fail with such bytes, and unwrap decides the verdict.
@@ -177,7 +191,7 @@ class VaultSession(HostSession):
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
         """Return the Unix time at which the deleted key of that name is purged."""
         path = f"/deletedkeys/{quote(name, safe='')}?{self._query}"
-        return _with_value(await self.send("GET", path, token, deadline=deadline), read_deleted_key)
+        return await self.request(path, token, read_deleted_key, deadline=deadline)
 
     # Lists: they need the permission `list`, and have no key material and no value of a secret. No request goes to `/secrets/NAME`
     # or to one version: those return the secret itself, and the exporter does not need the permission for it.
@@ -206,7 +220,7 @@ class VaultSession(HostSession):
         query: str | None = self._query
         found: tuple[T, ...] = ()
         for _ in range(most_pages):
-            facts, page = await self.get(f"{path}?{query}", token, read, deadline=deadline)
+            facts, page = await self.request(f"{path}?{query}", token, read, deadline=deadline)
             if page is None:
                 return facts, None
             found = (*found, *page.entries)
@@ -234,16 +248,6 @@ MOST_PAGES_OF_SECRETS: Final = 10
 _MOST_PAGES_OF_KEYS: Final = 400
 _ENTRIES: Final = 25  # of a page, the most that a vault sends
 _QUERY = re.compile("[!-z|~]+")  # printable ASCII without a blank; the SDK would take braces for a template
-
-
-def _with_value(exchange: Exchange, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
-    facts = facts_from(exchange)
-    if facts.fault is not Fault.NONE or exchange.response is None:
-        return facts, None
-    fault, value = read(exchange.response.content)
-    if fault is Fault.NONE:
-        return facts, value
-    return replace(facts, fault=fault, detail=mask(unexpected_text(fault, exchange.response.content))), None
 
 
 def split_secret_url(url: str) -> tuple[str, str, str | None]:
@@ -279,7 +283,7 @@ async def check_endpoint(network: Network, host: str, path: str, *, deadline: fl
 
 async def _get(network: Network, host: str, path: str, deadline: float) -> Exchange:
     async with HostSession(network, host) as session:
-        return await session.send("GET", path, None, deadline=deadline)
+        return await session.send(path, deadline=deadline)
 
 
 # Encrypt locally with a public key, to test unwrap after a failed wrap, which stays failed.

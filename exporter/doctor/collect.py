@@ -356,7 +356,7 @@ class EvidenceCollector:
             return None
         path = f"/keys?api-version={self._module.api_version}&maxresults=1"
         async with HostSession(self._network, self._target.vault) as reading:
-            return (await reading.get(path, token, _read_listing, deadline=self._deadline()))[0]
+            return (await reading.request(path, token, _read_listing, deadline=self._deadline()))[0]
 
     async def _auxiliary(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:
         """Make the auxiliary probes in turn, except at a vault that did not answer."""

@@ -269,36 +269,6 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
     return response
 
 
-class Transport(AsyncHttpTransport[HttpRequest, Any]):
-    """The transport of every client of the SDK. It sends over the connection of this task's exchange, and owns none itself."""
-
-    async def send(self, request: HttpRequest, **options: Any) -> Any:
-        """Send the request. All options of the SDK are ignored (stream, proxies, timeouts) but one.
-
-        That is how long the default chain waits for a connection to the host's identity service, which most hosts lack.
-        Without it no later identity would have its turn.
-        """
-        exchange = CURRENT.get()
-        if exchange is None or exchange.connection is None:
-            raise RuntimeError("a request outside of an exchange")
-        return await exchange.connection.send(exchange, request, options.get("connection_timeout"))
-
-    async def open(self) -> None:
-        """Nothing is to be opened."""
-
-    async def close(self) -> None:
-        """Close nothing: the SDK calls this whenever a client ends."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """See `close`."""
-
-
-TRANSPORT = Transport()
-
-
 @dataclass(slots=True, eq=False)
 class Traffic:
     """The sockets of one probe to one host, and what they received since the exchange under way began.
@@ -356,11 +326,11 @@ class HostConnection:
 
         It may raise any exception that `facts` classifies. `limiter` limits concurrent handshakes: they use the processor of this host.
         """
-        self._endpoint, self._proxy, self.limiter = endpoint, proxy, limiter
+        self._endpoint, self.proxy, self.limiter = endpoint, proxy, limiter
         self._ask_proxy_headers = proxy_headers
-        self._proxy_headers: Mapping[str, str] | None = None
+        self.proxy_headers: Mapping[str, str] | None = None
         self.traffic, self.sent = Traffic(), 0  # requests that left this host
-        self._session = aiohttp.ClientSession(
+        self.session = aiohttp.ClientSession(
             connector=connector,
             headers={"Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -369,22 +339,14 @@ class HostConnection:
             middlewares=(send_once,),
         )
 
-    async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> Exchange:
+    async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float, resent: bool = False) -> Exchange:
         """Run `call`, which sends through `TRANSPORT`, until `deadline` (loop time).
 
-        If the far side closed a reused connection before a byte of the response, `call` runs once more on a new connection.
+        If the far side closed a reused connection before a byte of the response, `call` runs once more on a new connection, as `resent`.
         Raises CancelledError, and PoolExhausted if this process lacked a resource or waited for one until the deadline.
         """
-        exchange = await self._attempt(call, deadline)
-        if exchange.lost_connection:
-            exchange = await self._attempt(call, deadline)
-            exchange.resent = True
-        self.sent += exchange.resent + (exchange.reached in (Phase.WAIT, Phase.TRANSFER))
-        return exchange
-
-    async def _attempt(self, call: Callable[[], Awaitable[object]], deadline: float) -> Exchange:
         traffic = self.traffic
-        exchange = traffic.exchange = Exchange(self._endpoint, self, traffic)
+        exchange = traffic.exchange = Exchange(self._endpoint, self, traffic, resent=resent)
         traffic.received, traffic.plain = 0, b""
         if deadline <= loop_time():  # the timeout would take effect only after a connection attempt
             exchange.timed_out = True
@@ -392,8 +354,8 @@ class HostConnection:
         named = CURRENT.set(exchange)
         try:
             async with asyncio.timeout_at(deadline) as limit:
-                if self._ask_proxy_headers is not None and self._proxy_headers is None:
-                    self._proxy_headers = await self._ask_proxy_headers()
+                if self._ask_proxy_headers is not None and self.proxy_headers is None:
+                    self.proxy_headers = await self._ask_proxy_headers()
                 exchange.result = await call()
         except PoolExhausted:
             raise
@@ -407,22 +369,53 @@ class HostConnection:
             exchange.mark("ended")
             exchange.release_slot()
             traffic.exchange = exchange.connection = None
-        if exchange.error is None:
-            return exchange
-        lacking = Shortage.RESOLVER if exchange.timed_out and exchange.is_pool_exhaustion else shortage_of(exchange.error)
-        if lacking is Shortage.RESOLVER:
-            raise PoolExhausted("time ran out before a thread or a handshake slot was free")
-        if lacking is not None:
-            raise PoolExhausted(f"the system grants no {lacking}", lacking)
-        if exchange.timed_out and exchange.reached is None:  # no network phase began
-            exchange.error, exchange.timed_out = SecretTimeoutError(), False
-        return exchange
+        if exchange.error is not None:
+            lacking = Shortage.RESOLVER if exchange.timed_out and exchange.is_pool_exhaustion else shortage_of(exchange.error)
+            if lacking is Shortage.RESOLVER:
+                raise PoolExhausted("time ran out before a thread or a handshake slot was free")
+            if lacking is not None:
+                raise PoolExhausted(f"the system grants no {lacking}", lacking)
+            if exchange.timed_out and exchange.reached is None:  # no network phase began
+                exchange.error, exchange.timed_out = SecretTimeoutError(), False
+        self.sent += exchange.reached in (Phase.WAIT, Phase.TRANSFER)
+        is_lost = exchange.lost_connection and not resent
+        return await self.exchange(call, deadline=deadline, resent=True) if is_lost else exchange
 
-    async def send(self, exchange: Exchange, request: HttpRequest, connect_seconds: float | None) -> Response:
-        """Send the request, record the response and return it with its body. Raises what azure-core's own transport raises."""
+    async def close(self) -> None:
+        """Abort every open connection at once, also if the caller is cancelled.
+
+        Raises nothing but CancelledError. After bytes that are not HTTP, aiohttp may close a TLS connection twice. A third
+        call fails inside asyncio and leaves the remaining connections open. A connection that is abandoned just before its
+        handshake also stays open. Shutting the sockets down ends all of them: the event loop then reads an end of file.
+        """
+        try:
+            await self.session.close()
+        except Exception as error:  # noqa: BLE001 - a failure here changes no response
+            _log.debug("connections not closed in order", extra=fields(**place_of(error)))
+        finally:
+            for each in self.traffic.sockets:
+                with contextlib.suppress(OSError):  # already closed, or not connected
+                    each.shutdown(socket.SHUT_RDWR)
+            self.traffic.sockets.clear()  # each has a reference to it
+
+
+class Transport(AsyncHttpTransport[HttpRequest, Any]):
+    """The transport of every client of the SDK. It sends over the connection of this task's exchange, and owns none itself."""
+
+    async def send(self, request: HttpRequest, **options: Any) -> Response:
+        """Send the request, record the response and return it with its body. Raises what azure-core's own transport raises.
+
+        All options of the SDK are ignored (stream, proxies, timeouts) but one: how long the default chain waits for a connection to the
+        host's identity service, which most hosts lack. Without it no later identity would have its turn.
+        """
+        exchange = CURRENT.get()
+        connection = None if exchange is None else exchange.connection
+        if exchange is None or connection is None:
+            raise RuntimeError("a request outside of an exchange")
+        connect_seconds = options.get("connection_timeout")
         scheme, rest = request.url.split("://", 1)
         # A plain HTTP endpoint is an identity service of this host or its link: never behind a proxy.
-        proxy = self._proxy if scheme == "https" else None
+        proxy = connection.proxy if scheme == "https" else None
         exchange.response, exchange.proxy = None, None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
         exchange.endpoint, exchange.hop_is_address = _endpoint_of(scheme, rest.partition("/")[0], proxy)
         # Every request of every part of the SDK: audit logs show the exporter under this name.
@@ -430,7 +423,7 @@ class HostConnection:
         _remember_proof(request)
         form = request.content
         try:
-            response = await self._session.request(
+            response = await connection.session.request(
                 request.method,
                 request.url,
                 headers=request.headers,
@@ -441,7 +434,7 @@ class HostConnection:
                 else aiohttp.ClientTimeout(sock_connect=connect_seconds),
                 allow_redirects=False,
                 proxy=proxy,
-                proxy_headers=None if proxy is None else {"User-Agent": USER_AGENT, **(self._proxy_headers or {})},
+                proxy_headers=None if proxy is None else {"User-Agent": USER_AGENT, **(connection.proxy_headers or {})},
             )
             recorded = exchange.response = Response(request, response.status, response.headers)
             try:
@@ -458,22 +451,20 @@ class HostConnection:
         recorded.complete = True
         return recorded
 
-    async def close(self) -> None:
-        """Abort every open connection at once, also if the caller is cancelled.
+    async def open(self) -> None:
+        """Nothing is to be opened."""
 
-        Raises nothing but CancelledError. After bytes that are not HTTP, aiohttp may close a TLS connection twice. A third
-        call fails inside asyncio and leaves the remaining connections open. A connection that is abandoned just before its
-        handshake also stays open. Shutting the sockets down ends all of them: the event loop then reads an end of file.
-        """
-        try:
-            await self._session.close()
-        except Exception as error:  # noqa: BLE001 - a failure here changes no response
-            _log.debug("connections not closed in order", extra=fields(**place_of(error)))
-        finally:
-            for each in self.traffic.sockets:
-                with contextlib.suppress(OSError):  # already closed, or not connected
-                    each.shutdown(socket.SHUT_RDWR)
-            self.traffic.sockets.clear()  # each has a reference to it
+    async def close(self) -> None:
+        """Close nothing: the SDK calls this whenever a client ends."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """See `close`."""
+
+
+TRANSPORT = Transport()
 
 
 @lru_cache(maxsize=8192)

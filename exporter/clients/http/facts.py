@@ -275,18 +275,6 @@ def local_address(destination: str) -> str | None:
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})  # not 304: "not modified" names no other place
 
 
-def facts_from(exchange: Exchange) -> Facts:
-    response = exchange.response
-    if response is None:
-        return facts_of_failure(exchange)
-    if response.status_code in _REDIRECTS:  # the status decides first, as in the connector, even with an incomplete body
-        fault = Fault.REDIRECT
-    else:
-        fault = fault_of_body(exchange, response) if 200 <= response.status_code < 300 else Fault.HTTP_STATUS
-    body = read_error(response.content) if fault is Fault.HTTP_STATUS else _NO_ERROR
-    return facts_of_response(exchange, response, fault, body)
-
-
 def fault_of_body(exchange: Exchange, response: Response) -> Fault:
     if response.complete:
         return Fault.NONE
@@ -332,40 +320,48 @@ def facts_of_failure(exchange: Exchange) -> Facts:
 _NO_ERROR = ErrorBody()
 
 
-def facts_of_response(exchange: Exchange, response: Response, fault: Fault = Fault.NONE, body: ErrorBody = _NO_ERROR) -> Facts:
-    """Return the facts of a response. Without a fault it is as expected, whatever its status: its body has no error to report."""
+def facts_from(exchange: Exchange, *, expected: int | None = None) -> Facts:
+    """Return the facts of an exchange. A response with the status `expected`, other than 2xx, has no fault and no error to report."""
+    response = exchange.response
+    if response is None:
+        return facts_of_failure(exchange)
+    status, headers, fault, body = response.status_code, response.headers, Fault.NONE, _NO_ERROR
+    if status in _REDIRECTS:  # the status decides first, as in the connector, even with an incomplete body
+        fault = Fault.REDIRECT
+    elif 200 <= status < 300:
+        fault = fault_of_body(exchange, response)
+    elif status != expected:
+        fault, body = Fault.HTTP_STATUS, read_error(response.content)
+    detail = ""
+    if fault is not Fault.NONE:
+        why = "" if response.complete or exchange.error is None else str(exchange.error)
+        detail = mask(body.message or response.content[:4096].decode("utf-8", errors="replace") or why)
     # Continuous access evaluation revoked the token.
-    is_revoked = 'error="insufficient_claims"' in (response.headers.get("WWW-Authenticate") or "")
+    is_revoked = 'error="insufficient_claims"' in (headers.get("WWW-Authenticate") or "")
     return Facts(
         fault=fault,
-        status=response.status_code,
+        status=status,
         service_code=body.service_code,
         inner_code="insufficient_claims" if is_revoked else body.inner_code,
         aadsts=body.aadsts,
         akv=body.akv,
         client_address=body.client_address,
-        retry_after_seconds=retry_after(response.headers),
-        request_id=request_id(response.headers, body.trace_id),
+        retry_after_seconds=retry_after(headers),
+        request_id=request_id(headers, body.trace_id),
         correlation_id=body.correlation_id,
-        detail="" if fault is Fault.NONE else mask(_detail_of(exchange, response, body)),
+        detail=detail,
         raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
         phases=exchange.phases(),
         phase_reached=exchange.reached,
         has_page=fault is Fault.HTTP_STATUS and response.complete and is_foreign(response.content),
-        server_time=server_time(response.headers),
+        server_time=server_time(headers),
         endpoint=exchange.endpoint,
         proxy=exchange.proxy,
         resent=exchange.resent,
-        vault=vault_headers(response.headers),
+        vault=vault_headers(headers),
         certificate=_certificate_shown(exchange),
         object_id=object_id_in(body.message),
     )
-
-
-def _detail_of(exchange: Exchange, response: Response, body: ErrorBody) -> str:
-    if body.message or response.content:
-        return body.message or response.content[:4096].decode("utf-8", errors="replace")
-    return str(exchange.error) if exchange.error is not None and not response.complete else ""
 
 
 def _certificate_shown(exchange: Exchange) -> PeerCertificate | None:

@@ -309,7 +309,7 @@ class Endless(VaultSession):
     def __init__(self, entries: int) -> None:
         self.host, self._query, self.requests, self._entries = "v.vault.azure.net", "api-version=7.4", 0, entries
 
-    async def get(self, *_request, **_options):
+    async def request(self, *_request, **_options):
         self.requests += 1
         return Facts(fault=Fault.NONE, status=200), Page(("x",) * self._entries, f"https://{self.host}/keys?page={self.requests}")
 

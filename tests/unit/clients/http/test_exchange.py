@@ -119,11 +119,11 @@ async def exchange(network_to):
 
 
 async def send(exchange, session):
-    real, exchange.connection._session = exchange.connection._session, session
+    real, exchange.connection.session = exchange.connection.session, session
     try:
         return await TRANSPORT.send(HttpRequest("GET", URL))
     finally:
-        exchange.connection._session = real
+        exchange.connection.session = real
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=NAMES)
@@ -457,7 +457,7 @@ async def test_failed_close_of_a_session_still_closes_the_sockets(serve, session
     async with session_to(wire) as session:
         await session.challenge(deadline=until())
         sockets = list(session.connection.traffic.sockets)
-        close, session.connection._session.close = session.connection._session.close, fail
+        close, session.connection.session.close = session.connection.session.close, fail
     assert len(sockets) == 1
     await all_closed(sockets)
     await close()
