@@ -53,14 +53,16 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ServerState:
-    """What an attempt depends on. `credential` is that of Entra ID."""
+    """What an attempt depends on, and when the next one is `due`: a loop time. `credential` is that of Entra ID."""
 
     server: SqlServer
     credential: Credential | None
     reading: SqlServerReading
     lockout: Lockout | None = None
+    due: float = 0.0
+    logged: str = ""  # the failure that was logged last
 
     @property
     def account(self) -> str:
@@ -87,15 +89,15 @@ class _Search:
     after: int | None = None
     _log: tuple[float, float] | None = None
 
-    def __init__(self, state: ServerState, at: float, last: _Search | None) -> None:
-        self._state, self._at = state, at
-        is_same = last is not None and last.server == names_of(state.reading.document)[0]
+    def __init__(self, before: SqlServerReading, server: SqlServer, at: float, last: _Search | None) -> None:
+        self._before, self._configured, self._at = before, server, at
+        is_same = last is not None and last.server == names_of(before.document)[0]
         if last is not None and is_same and 0 <= at - last.searched_at < _DAY:
-            self.after, self.searched_at, self.asked = _newest_id(state.reading), last.searched_at, last.asked
+            self.after, self.searched_at, self.asked = _newest_id(before), last.searched_at, last.asked
 
     def since(self, sections: Sections) -> float:
         """Return the time from which the error log is read, by the server's clock. Several files of it need it."""
-        self._log = self._log or log_since(self._state.reading, self._state.server, sections, self._at, self.asked)
+        self._log = self._log or log_since(self._before, self._configured, sections, self._at, self.asked)
         return self._log[0]
 
     def end(self, reading: SqlServerReading) -> bool:
@@ -141,29 +143,30 @@ class ServerReader:
 
     async def read(self, state: ServerState, at: float) -> Attempt | None:
         """Read a server at a Unix time; None if its lockout holds. Raises only CancelledError and internal errors."""
-        address, tried = state.server.address, False
+        server, before, tried = state.server, state.reading, False
+        address = server.address
         try:
             read = partial(_secret, state, at)
             secret = await self._run_on_thread(address, SECRET_SECONDS, "the secret was not read", read, threading.Event())
             if secret is None:
                 return None
             tried, (password, material) = True, secret
-            login = await self._login(state, password)
-            search = _Search(state, at, self._searches.get(address))
-            stopped, ends = threading.Event(), self._ends_of(state.reading)
+            account, login = state.account, await self._login(state, password)
+            search = _Search(before, server, at, self._searches.get(address))
+            stopped, ends = threading.Event(), self._ends_of(before)
 
             def attempt() -> Attempt:
-                document = login if isinstance(login, Document) else _read(state.server, login, self._seconds, search, stopped)
-                lockout = lockout_after(state.account, material, at) if document.refused_login else None
+                document = login if isinstance(login, Document) else _read(server, login, self._seconds, search, stopped)
+                lockout = lockout_after(account, material, at) if document.refused_login else None
                 whole = search.after is None
-                reading = updated(state.reading, state.server, document, at, refused=lockout is not None, whole=whole, ends=ends)
+                reading = updated(before, server, document, at, refused=lockout is not None, whole=whole, ends=ends)
                 return replace(state, reading=reading, lockout=lockout), document_of(reading, lockout)
 
             after, stored = await self._run_on_thread(address, self._whole, "not read to its end", attempt, stopped)
         except (_FailedError, SecretUnreadableError, FileUnreadableError, PoolExhausted) as error:
             failed = Document(address=address, failure=str(error))
-            refused = state.reading.refused and not tried
-            return replace(state, reading=updated(state.reading, state.server, failed, at, refused=refused)), None
+            refused = before.refused and not tried
+            return replace(state, reading=updated(before, server, failed, at, refused=refused)), None
         if search.end(after.reading):
             self._searches[address] = search
         return after, stored
@@ -271,15 +274,6 @@ def _context(server: SqlServer) -> Any:
         raise error if shortage_of(error) is not None else FileUnreadableError("no certificate in PEM") from None
 
 
-@dataclass(slots=True)
-class _ServerEntry:
-    """One server. `due` is a loop time."""
-
-    state: ServerState
-    due: float = 0.0
-    logged: str = ""  # the failure that was logged last
-
-
 class SqlServerMonitor:
     """Reads SQL Servers periodically. Use it from one event loop."""
 
@@ -306,7 +300,7 @@ class SqlServerMonitor:
         self._load, self._store = load, store
         self._clock, self._draw = clock, draw
         self._slots, self._retries = asyncio.Semaphore(CONCURRENT_READINGS), asyncio.Semaphore(_CONCURRENT_RETRIES)
-        self._entries = {address: _ServerEntry(_first_state(config, address)) for address in config.sql_servers}
+        self._entries = {address: _first_state(config, address) for address in config.sql_servers}
         self._runner = PeriodicRunner(
             self._read_due,
             pause=lambda _entry: self._config.settings.sql_interval,
@@ -336,16 +330,17 @@ class SqlServerMonitor:
         for address in config.sql_servers:
             state, entry = _first_state(config, address), self._entries.get(address)
             if entry is None:
-                self._entries[address] = _ServerEntry(state)
-                await self._restore_entry(self._entries[address])
-            elif (state.server, state.credential) == (entry.state.server, entry.state.credential):
+                self._entries[address] = state
+                await self._restore_entry(state)
+            elif (state.server, state.credential) == (entry.server, entry.credential):
                 if interval < before.settings.sql_interval:
                     self._runner.advance(address, loop_time() + interval * self._draw())
                 continue
             else:
                 self._runner.stop(address)
-                entry.state = replace(state, reading=labelled(entry.state.reading, state.server), lockout=entry.state.lockout)
-                if entry.state.reading.document.sections:
+                entry.server, entry.credential = state.server, state.credential
+                entry.reading = labelled(entry.reading, state.server)
+                if entry.reading.document.sections:
                     await self._show(entry)
             self._start_reading(address)
         await self._mark_contested()
@@ -357,7 +352,7 @@ class SqlServerMonitor:
 
     def readings(self) -> tuple[SqlServerReading, ...]:
         """Return what is known of each server, in the order of the configuration."""
-        return tuple(self._entries[address].state.reading for address in self._config.sql_servers if address in self._entries)
+        return tuple(self._entries[address].reading for address in self._config.sql_servers if address in self._entries)
 
     def _start_reading(self, address: str) -> None:
         entry = self._entries[address]
@@ -365,18 +360,19 @@ class SqlServerMonitor:
         entry.due = loop_time() + self._draw() * spread
         self._runner.start(address, entry)
 
-    async def _read_due(self, entry: _ServerEntry) -> None:
-        if self._reader.is_busy(entry.state.server.address):
+    async def _read_due(self, entry: ServerState) -> None:
+        if self._reader.is_busy(entry.server.address):
             entry.due = loop_time() + BUSY_SECONDS
             return
-        async with self._retries if entry.state.reading.failure else contextlib.nullcontext(), self._slots:
-            attempt = await self._reader.read(entry.state, self._clock())
+        async with self._retries if entry.reading.failure else contextlib.nullcontext(), self._slots:
+            attempt = await self._reader.read(entry, self._clock())
             if attempt is None:
                 entry.due = loop_time() + LOCKED_SECONDS
                 return
             entry.due = loop_time() + self._config.settings.sql_interval * (1 - JITTER + 2 * JITTER * self._draw())
-            entry.state, stored = attempt
-            reading = entry.state.reading
+            after, stored = attempt
+            reading = entry.reading = after.reading
+            entry.lockout = after.lockout
             if reading.failure != entry.logged:
                 entry.logged = reading.failure
                 if reading.failure:
@@ -390,28 +386,26 @@ class SqlServerMonitor:
 
     async def _mark_contested(self) -> None:
         """Mark the servers that answer with the names of another one, and show those that changed: before the one that has the names."""
-        found = contested_addresses(entry.state.reading for entry in self._entries.values())
-        changed = [entry for address, entry in self._entries.items() if entry.state.reading.contested != (address in found)]
+        found = contested_addresses(entry.reading for entry in self._entries.values())
+        changed = [entry for address, entry in self._entries.items() if entry.reading.contested != (address in found)]
         for entry in changed:
-            reading = replace(entry.state.reading, contested=not entry.state.reading.contested)
-            entry.state = replace(entry.state, reading=reading)
-        for entry in sorted(changed, key=lambda entry: not entry.state.reading.contested):
-            reading = entry.state.reading
-            if reading.contested:
-                extra = fields(server=reading.address, problem=_CONTESTED.format(shown_name(reading)))
+            entry.reading = replace(entry.reading, contested=not entry.reading.contested)
+        for entry in sorted(changed, key=lambda entry: not entry.reading.contested):
+            if entry.reading.contested:
+                extra = fields(server=entry.reading.address, problem=_CONTESTED.format(shown_name(entry.reading)))
                 _log.warning("SQL Servers have the same names", extra=extra)
             await self._show(entry)
 
-    async def _show(self, entry: _ServerEntry) -> None:
+    async def _show(self, entry: ServerState) -> None:
         with reported(self._on_internal_error):
             while True:
-                reading = entry.state.reading
+                reading = entry.reading
                 show = await self._reader.compute(self._compare, reading)
-                if reading is entry.state.reading and show():
+                if reading is entry.reading and show():
                     return
 
-    async def _restore_entry(self, entry: _ServerEntry) -> None:
-        server = entry.state.server
+    async def _restore_entry(self, entry: ServerState) -> None:
+        server = entry.server
         with reported(self._on_internal_error):
             document = self._load(server.address)
             if document is None:
@@ -421,7 +415,7 @@ class SqlServerMonitor:
             except ValueError as error:
                 _log.warning("state", extra=fields(problem=f"the stored reading of {server.address} {error} and is ignored"))
                 return
-            entry.state = replace(entry.state, reading=reading, lockout=lockout)
+            entry.reading, entry.lockout = reading, lockout
             await self._show(entry)
 
 

@@ -80,7 +80,7 @@ class FakeReader:
     async def read(self, state, at):
         address = state.server.address
         self.readings.append((now(), address))
-        self.states.append(state)
+        self.states.append(replace(state))
         answers = self.answers.setdefault(address, [a_document()])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         self.under_way += 1
