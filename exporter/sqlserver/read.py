@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from exporter.core.connector import ENTRIES
 from exporter.core.names import SqlAddress, browser_port, browser_request
@@ -51,44 +52,41 @@ Query = Callable[[str], Result]
 
 
 def read_key_uris(query: Query) -> tuple[RegistryUri, ...]:
-    """Return every KeyUri. Raises SqlStatementError without the right to read, and SqlConnectionError."""
-    return tuple(_Walk(query).below(ENTRIES, _DEPTH))
+    """Return every KeyUri. Raises SqlStatementError without the right to read or after too many queries, and SqlConnectionError."""
+    queries = count(1)
 
-
-class _Walk:
-    """Reads the keys below one path, with a limited number of queries."""
-
-    def __init__(self, query: Query) -> None:
-        self._query = query
-        self._left = _MOST
-
-    def below(self, path: str, depth: int) -> Iterator[RegistryUri]:
-        for name in self._cells(SUBKEYS, path):
-            child = f"{path}\\{name}"
-            uris = self._cells(KEY_URI, child)
-            if uris:
-                yield RegistryUri(name, uris[0])
-            elif depth > 1:
-                yield from self.below(child, depth - 1)
-
-    def _cells(self, statement: str, path: str) -> list[str]:
-        """The last cell of each row; none if the key or the value does not exist."""
-        self._left -= 1
-        if self._left < 0:
+    def limited(batch: str) -> Result:
+        if next(queries) > _MOST:
             raise SqlStatementError((_TOO_MANY,))
-        try:
-            result = self._query(statement.format(path=sql_text(path)))
-        except SqlStatementError as error:
-            if all(_is_missing(message) for message in error.messages):
-                return []
-            raise
-        refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
-        if refused:  # an information message: SQL Server itself raises no error
-            raise SqlStatementError(tuple(refused))
-        cells = [_LONE.sub("\ufffd", str(row[-1])) for row in result.rows if row[-1] is not None]
-        if any(len(cell) > _LONGEST[statement] for cell in cells):
-            raise SqlStatementError((_TOO_LONG,))
-        return cells
+        return query(batch)
+
+    return tuple(_below(limited, ENTRIES, _DEPTH))
+
+
+def _below(query: Query, path: str, depth: int) -> Iterator[RegistryUri]:
+    for name in _cells(query, SUBKEYS, path):
+        child = f"{path}\\{name}"
+        if uris := _cells(query, KEY_URI, child):
+            yield RegistryUri(name, uris[0])
+        elif depth > 1:
+            yield from _below(query, child, depth - 1)
+
+
+def _cells(query: Query, statement: str, path: str) -> list[str]:
+    """The last cell of each row; none if the key or the value does not exist."""
+    try:
+        result = query(statement.format(path=sql_text(path)))
+    except SqlStatementError as error:
+        if all(_is_missing(message) for message in error.messages):
+            return []
+        raise
+    refused = [message for message in result.messages if message.number == MISSING_ENTRY and not _is_missing(message)]
+    if refused:  # an information message: SQL Server itself raises no error
+        raise SqlStatementError(tuple(refused))
+    cells = [_LONE.sub("\ufffd", str(row[-1])) for row in result.rows if row[-1] is not None]
+    if any(len(cell) > _LONGEST[statement] for cell in cells):
+        raise SqlStatementError((_TOO_LONG,))
+    return cells
 
 
 def _is_missing(message: SqlMessage) -> bool:

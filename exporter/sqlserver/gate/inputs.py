@@ -12,7 +12,7 @@ from exporter.core.names import is_same_server
 from exporter.core.values import Vantage
 from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
 from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, ExporterState, GateReason, TargetState
-from exporter.sqlserver.instance import Instance, identity_of, instances_of
+from exporter.sqlserver.instance import Instance, identity_of, instance_of, instances_of
 from exporter.sqlserver.keys import Established, Usage
 from exporter.sqlserver.proof import ServerProof
 from exporter.sqlserver.reading import (
@@ -79,13 +79,17 @@ class Inventory:
 class KnownInstance:
     """An instance by its newest reading, with the last one that an exporter made.
 
-    `age` is that of the newest one in seconds, `url` of the exporter that made it, empty for the inventory's file. `old` are sections of an older reading than allowed, each with
+    `key` is its name with its domain, `file` what the inventory's file has of it, None if that has nothing. `age` is that of the newest reading
+    in seconds, `url` of the exporter that made it, empty for the inventory's file. `old` are sections of an older reading than allowed, each with
     its Unix time, None if unknown, and the limit. `contested` are the addresses that answer its name, if they may be of several servers.
     """
 
     instance: Instance
+    key: str
+    document: Document
     at: float | None  # Unix time of the newest reading
-    age: float | None
+    file: Document | None = None
+    age: float | None = None
     url: str = ""
     reading: SqlServerReading | None = None
     old: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
@@ -219,21 +223,6 @@ class Answer:
         return "not_ready" if any(reason.known for reason in self.reasons) else "not_known"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A document of one server; `url` is of the exporter that made its newest reading, empty for the file.
-
-    `file` is what the inventory's file has of the server, None if it has nothing.
-    """
-
-    key: str
-    document: Document
-    at: float | None
-    url: str = ""
-    reading: SqlServerReading | None = None
-    file: Document | None = None
-
-
 def known_instances(
     inventory: Inventory, states: Iterable[ExporterState], question: Question, *, now: float
 ) -> tuple[KnownInstance, ...]:
@@ -241,12 +230,18 @@ def known_instances(
 
     A section of an exporter's reading counts for a shorter time than one of the inventory's file.
     """
-    found = [_Source(identity_of(each).key, each, known_time(read_at(each)), file=each) for each in inventory.documents]
+    found = [
+        KnownInstance(
+            instance=instance_of(each), key=identity_of(each).key, document=each, at=known_time(read_at(each)), file=each
+        )
+        for each in inventory.documents
+    ]
     for state in states:
         for reading in state.readings:
-            if known_instance(reading) is not None:
+            if (own := known_instance(reading)) is not None:
                 document, at = inventory_document(reading), reading.read_at.get("instance")
-                _add(found, _Source(identity_of(document).key, document, at, state.url, reading))
+                key = identity_of(document).key
+                _add(found, KnownInstance(instance=own, key=key, document=document, at=at, url=state.url, reading=reading))
     contested = tuple(_contested(found))
     instances = [
         replace(
@@ -259,13 +254,11 @@ def known_instances(
         for instance, addresses in zip(instances_of((each.document for each in found), now), contested, strict=True)
     ]
     return tuple(
-        KnownInstance(
+        replace(
+            each,
             # The sections of an exporter's reading count by their own times.
             instance=instance if each.reading is None else replace(instance, kept={}),
-            at=each.at,
             age=None if each.at is None else now - each.at,
-            url=each.url,
-            reading=each.reading,
             old={} if each.reading is None else dict(_old(each, each.reading, question, now)),
             contested=addresses,
         )
@@ -274,7 +267,7 @@ def known_instances(
 
 
 def _old(
-    source: _Source, reading: SqlServerReading, question: Question, now: float
+    source: KnownInstance, reading: SqlServerReading, question: Question, now: float
 ) -> Iterator[tuple[str, tuple[float | None, float]]]:
     """Yield the sections that were read too long ago, or at an unknown time, with that time and their limit."""
     for name in source.document.sections:
@@ -286,8 +279,8 @@ def _old(
             yield name, (at, limit)
 
 
-def _add(found: list[_Source], new: _Source) -> None:
-    """Add a source, or join it with the only one that may be of the same server. Of two that claim one name, each counts."""
+def _add(found: list[KnownInstance], new: KnownInstance) -> None:
+    """Add an instance, or join it with the only one that may be of the same server. Of two that claim one name, each counts."""
     places = [place for place, each in enumerate(found) if is_same_server(each.key, new.key) and not _contradict(each, new)]
     if len(places) == 1:
         found[places[0]] = _joined([found[places[0]], new])
@@ -295,9 +288,9 @@ def _add(found: list[_Source], new: _Source) -> None:
         found.append(new)
 
 
-def _contested(found: Sequence[_Source]) -> Iterator[tuple[str, ...]]:
-    """Yield of each source the addresses that answer its name, if another one may be of another server; else none."""
-    by_name = dict[str, list[_Source]]()
+def _contested(found: Sequence[KnownInstance]) -> Iterator[tuple[str, ...]]:
+    """Yield of each instance the addresses that answer its name, if another one may be of another server; else none."""
+    by_name = dict[str, list[KnownInstance]]()
     for each in found:
         by_name.setdefault(identity_of(each.document).name, []).append(each)
     for each in found:
@@ -306,7 +299,7 @@ def _contested(found: Sequence[_Source]) -> Iterator[tuple[str, ...]]:
         yield tuple(sorted({one.document.address or "" for one in (each, *others)})) if others else ()
 
 
-def _contradict(one: _Source, other: _Source) -> bool:
+def _contradict(one: KnownInstance, other: KnownInstance) -> bool:
     return (
         one.reading is not None
         and other.reading is not None
@@ -314,8 +307,8 @@ def _contradict(one: _Source, other: _Source) -> bool:
     )
 
 
-def _joined(sources: Sequence[_Source]) -> _Source:
-    """Return two sources of one server as one: each section from the newer one that has it."""
+def _joined(sources: Sequence[KnownInstance]) -> KnownInstance:
+    """Return two readings of one server as one: each section from the newer one that has it."""
     earlier, later = sorted(sources, key=lambda each: each.at or 0.0)
     named = max(later, earlier, key=lambda each: len(each.key))  # with its domain, if one of them has it
     readings = [each.reading for each in (later, earlier) if each.reading is not None]
