@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from docs.generators.flags import flags
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.config import schema
 from exporter.config.fields import Field
 
@@ -24,14 +24,16 @@ SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
 
 def reference() -> str:
     """A heading and a table for each section."""
-    return "\n\n".join(f"### {title}\n\n{table(fields)}" for title, fields in SECTIONS)
+    return "\n\n".join(f"### {title}\n\n{field_table(fields)}" for title, fields in SECTIONS)
 
 
-def table(fields: Sequence[Field]) -> str:
-    """One row for each field, in Markdown."""
-    rows = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{field.name}` | {field.kind.type_name} | {_default(field)} | {field.meaning} |" for field in fields]
-    return "\n".join(rows)
+def field_table(fields: Iterable[Field]) -> str:
+    """Return one row for each field."""
+    return table(("key", "value", "default", "meaning"), map(_row, fields))
+
+
+def _row(field: Field) -> tuple[str, ...]:
+    return f"`{field.name}`", field.kind.type_name, _default(field), field.meaning
 
 
 def _default(field: Field) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from docs.generators.flags import flags
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.knowledge.checks import CHECKS
 from exporter.knowledge.checks_host import SQL
 from exporter.knowledge.checks_vault import Check
@@ -20,9 +20,8 @@ def checks() -> str:
 
 
 def _table(rows: Sequence[Check]) -> str:
-    columns = ["`check`", "title", "question", "SQL Server would show"]
-    cells = [[f"`{check.name}`", check.title, check.question, shown(check)] for check in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *cells))
+    cells = ((f"`{check.name}`", check.title, check.question, shown(check)) for check in rows)
+    return table(("`check`", "title", "question", "SQL Server would show"), cells)
 
 
 def shown(check: Check) -> str:

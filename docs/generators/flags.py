@@ -5,28 +5,26 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from docs.generators.pages import table
 from exporter.cli.main import build_parser
 
 
 def flags(command: str) -> str:
     """Return a row for each flag of the command, with the help that `--help` prints."""
-    lines = ["| flag | meaning |", "| --- | --- |"]
-    return "\n".join([*lines, *(_row(action) for action in _actions(command))])
+    return table(("flag", "meaning"), map(_row, _actions(command)))
 
 
 def _actions(command: str) -> Iterator[argparse.Action]:
     for action in build_parser()._actions:  # noqa: SLF001 - argparse shows them nowhere else
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            yield from (flag for flag in action.choices[command]._actions if _is_shown(flag))  # noqa: SLF001
+            for flag in action.choices[command]._actions:  # noqa: SLF001
+                if flag.option_strings and flag.dest != "help" and flag.help != argparse.SUPPRESS:
+                    yield flag
 
 
-def _is_shown(flag: argparse.Action) -> bool:
-    return flag.option_strings != [] and flag.dest != "help" and flag.help != argparse.SUPPRESS
-
-
-def _row(action: argparse.Action) -> str:
+def _row(action: argparse.Action) -> tuple[str, str]:
     value = "" if action.nargs == 0 else f" {_value(action)}"
-    return f"| `{action.option_strings[0]}{value}` | {str(action.help).replace('|', chr(92) + '|')} |"
+    return f"`{action.option_strings[0]}{value}`", str(action.help).replace("|", r"\|")
 
 
 def _value(action: argparse.Action) -> str:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 from docs.generators.flags import flags
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.sqlserver.gate.conditions import CONDITIONS, Condition, ConditionText
 from exporter.sqlserver.gate.inputs import Answer
 from exporter.sqlserver.gate.readiness import EVIDENCE
@@ -38,28 +38,21 @@ def sample() -> str:
 
 def evidence() -> str:
     """Return the rows on which *ready* rests: the table of the gate, the pages and the series."""
-    lines = ["| row | *ready* needs | it comes from | without it |", "| --- | --- | --- | --- |"]
-    return "\n".join(
-        [*lines, *(f"| `{row}` | {text.needs} | {text.source} | {text.missing} |" for row, text in EVIDENCE.items())]
-    )
+    rows = ((f"`{row}`", text.needs, text.source, text.missing) for row, text in EVIDENCE.items())
+    return table(("row", "*ready* needs", "it comes from", "without it"), rows)
 
 
 def brief_evidence() -> str:
     """Return the rows with what each needs alone, for a page that leads to the gate."""
-    return "\n".join(
-        ["| row | *ready* needs |", "| --- | --- |", *(f"| `{row}` | {text.needs} |" for row, text in EVIDENCE.items())]
-    )
+    return table(("row", "*ready* needs"), ((f"`{row}`", text.needs) for row, text in EVIDENCE.items()))
 
 
 def conditions() -> str:
     """Return a row for each condition: what the answer is if nothing worse is found, and the reason."""
-    lines = ["| `condition` in the JSON | answer | reason |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *map(_row, Condition)])
-
-
-def _row(condition: Condition) -> str:
-    row = CONDITIONS[condition]
-    return f"| `{condition}` | {'not ready' if row.known else 'not known'} | {_reason(row)} |"
+    rows = (
+        (f"`{name}`", "not ready" if row.known else "not known", _reason(row)) for name in Condition for row in [CONDITIONS[name]]
+    )
+    return table(("`condition` in the JSON", "answer", "reason"), rows)
 
 
 def _reason(row: ConditionText) -> str:
@@ -69,9 +62,8 @@ def _reason(row: ConditionText) -> str:
 
 def fields() -> str:
     """Return a row for each list of the JSON with the fields of its entries."""
-    lines = ["| list | fields of each entry |", "| --- | --- |"]
     found = {name: _entry(value) for name, value in as_json(_failing()).items()}
-    return "\n".join([*lines, *(f"| `{name}` | {entry} |" for name, entry in found.items() if entry)])
+    return table(("list", "fields of each entry"), ((f"`{name}`", entry) for name, entry in found.items() if entry))
 
 
 def _entry(value: object) -> str:

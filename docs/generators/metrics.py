@@ -18,7 +18,7 @@ from docs.generators.cardinality import (
     of_a_sql_server,
     of_each_database,
 )
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.core.limits import OWN_SHARE
 from exporter.core.values import Phase, Step
 from exporter.knowledge.causes import MANY, MANY_RATIO, NEARLY_ALL_RATIO, TOGETHER_SECONDS
@@ -153,10 +153,8 @@ With `--no-scheduler` the causes on `/metrics` are those of the last requested p
 
 
 def _glance() -> str:
-    rows = [
-        f"| [`{spec.name}`](#{spec.name}) | {spec.type} | {_labels(spec.own)} | {spec.level} | {spec.help} |" for spec in METRICS
-    ]
-    return "\n".join(["| metric | type | labels | level | meaning |", "| --- | --- | --- | --- | --- |", *rows])
+    rows = ((f"[`{spec.name}`](#{spec.name})", spec.type, _labels(spec.own), spec.level, spec.help) for spec in METRICS)
+    return table(("metric", "type", "labels", "level", "meaning"), rows)
 
 
 def _values() -> str:
@@ -175,8 +173,7 @@ def _values() -> str:
         "source` of `mssql_ekm_proven_timestamp_seconds": ProofSource,
         "kind` of `mssql_ekm_difference_databases": DifferenceKind,
     }
-    rows = [f"| `{label}` | {_labels(values)} |" for label, values in lists.items()]
-    return "\n".join(["| label | values |", "| --- | --- |", *rows])
+    return table(("label", "values"), ((f"`{label}`", _labels(values)) for label, values in lists.items()))
 
 
 def _cardinality() -> str:

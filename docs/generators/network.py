@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.knowledge.code_row import DO_NOT_RESTART
 from exporter.knowledge.codes import both_numbers
 from exporter.knowledge.reasons import Reason
@@ -24,19 +24,13 @@ _FAULTS: Final = (
 
 def faults() -> str:
     """Return a row for each fault of the route: code, reason, and what to do first."""
-    return "\n".join(
-        [
-            "| SQL Server shows | reason | what the reason means | first actions |",
-            "| --- | --- | --- | --- |",
-            *map(_row, _FAULTS),
-        ]
-    )
+    return table(("SQL Server shows", "reason", "what the reason means", "first actions"), map(_row, _FAULTS))
 
 
-def _row(reason: Reason) -> str:
+def _row(reason: Reason) -> tuple[str, ...]:
     code = next(one.classic for one in SCENARIOS if one.reason is reason)
     actions = " ".join(one for one in reason.row.actions[:2] if one != DO_NOT_RESTART)
-    return f"| [{both_numbers(code)}](codes.md#{code}) | `{reason}` | {reason.row.text} | {actions} |"
+    return f"[{both_numbers(code)}](codes.md#{code})", f"`{reason}`", reason.row.text, actions
 
 
 PART = GeneratedPart("faults", faults)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.parts import PARTS as BENCH_PARTS
 from bench.results import MACHINE, read
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 
 FIGURES = Path(__file__).parents[1] / "maintainers" / "performance.csv"
 # A question, the names of its figures, and a text with a place for each.
@@ -64,34 +64,32 @@ def amount(found: Mapping[str, Mapping[str, str]], name: str) -> str:
 
 def answers() -> str:
     """Return the table of what a user wants to know."""
-    found = figures()
-    lines = ["| what | this run |", "| --- | --- |"]
+    found, rows = figures(), []
     for question, names, text in QUESTIONS:
         known = all(name in found for name in names)
-        lines.append(f"| {question} | {text.format(*(amount(found, name) for name in names)) if known else 'not measured'} |")
-    return "\n".join(lines)
+        rows.append((question, text.format(*(amount(found, name) for name in names)) if known else "not measured"))
+    return table(("what", "this run"), rows)
 
 
 def goals() -> str:
     """Return the table of the goals."""
-    found, lines = figures(), ["| what | now | goal | met |", "| --- | --- | --- | --- |"]
+    found, rows = figures(), []
     for name in GOALS:
         row = found.get(name, {"aim": "", "commit": ""})
         goal, _, met = (row["aim"] or row["commit"]).partition(": ")
         now = amount(found, name) if name in found else "not measured"
-        lines.append(f"| {name} | {now} | {goal} | {met.replace('not met', '**no**').replace('met', 'yes')} |")
-    return "\n".join(lines)
+        rows.append((name, now, goal, met.replace("not met", "**no**").replace("met", "yes")))
+    return table(("what", "now", "goal", "met"), rows)
 
 
 def bounds() -> str:
     """Return the table of the figures with a bound, without the goals and those of docs/sizing.md."""
-    lines = ["| what | median | lowest to highest | commit | aim |", "| --- | --- | --- | --- | --- |"]
+    rows = []
     for name, row in figures().items():
         if (row["commit"] or row["aim"]) and row["part"] != "failing" and name not in GOALS:
-            limits = " | ".join(row[bound].replace("not met", "**not met**") for bound in ("commit", "aim"))
-            spread = f"{row['lowest']} to {row['highest']}"
-            lines.append(f"| {name} | {amount({name: row}, name)} | {spread} | {limits} |")
-    return "\n".join(lines)
+            limits = (row[bound].replace("not met", "**not met**") for bound in ("commit", "aim"))
+            rows.append((name, amount({name: row}, name), f"{row['lowest']} to {row['highest']}", *limits))
+    return table(("what", "median", "lowest to highest", "commit", "aim"), rows)
 
 
 def machine() -> str:
@@ -109,7 +107,7 @@ def machine() -> str:
 def parts() -> str:
     """Return the table of the parts: the docstrings of their modules."""
     words = {name: " ".join((inspect.getdoc(inspect.getmodule(measure)) or "").split()) for name, measure in BENCH_PARTS.items()}
-    return "\n".join(["| part | measures |", "| --- | --- |", *(f"| `{name}` | {text} |" for name, text in words.items())])
+    return table(("part", "measures"), ((f"`{name}`", text) for name, text in words.items()))
 
 
 PARTS = (

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from docs.generators.configuration import table
+from docs.generators.configuration import field_table
 from docs.generators.pages import GeneratedPart
 from exporter.config import schema
 from exporter.config.cost import streams
@@ -78,7 +78,7 @@ def requests() -> str:
 def settings() -> str:
     """Return the settings of a module that decide what the exporter does in a vault."""
     names = ("mode", "round_trip_interval", "auxiliary_interval")
-    return table([field for field in schema.MODULE if field.name in names])
+    return field_table([field for field in schema.MODULE if field.name in names])
 
 
 PARTS: Final = (GeneratedPart("settings", settings), GeneratedPart("table of requests", requests))

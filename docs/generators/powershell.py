@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from docs.generators.pages import table
 from exporter.sqlserver.script import script_bytes
 
 _PARAMETER: Final = re.compile(
@@ -15,5 +16,5 @@ _PARAMETER: Final = re.compile(
 def parameters(script: str) -> str:
     """Return a row for each parameter; a switch has no value."""
     found = _PARAMETER.finditer(script_bytes(script).decode("ascii"))
-    rows = (f"| `-{one['name']}{'' if one['type'] == 'switch' else ' …'}` | {one['comment']} |" for one in found)
-    return "\n".join(["| parameter | meaning |", "| --- | --- |", *rows])
+    rows = ((f"`-{one['name']}{'' if one['type'] == 'switch' else ' …'}`", one["comment"]) for one in found)
+    return table(("parameter", "meaning"), rows)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -120,15 +120,15 @@ VALIDATED: Final = (
 )  # fmt: skip
 
 
-def table(programs: tuple[Program, ...]) -> str:
-    rows = ["| program | version | what it checks | tests |", "| --- | --- | --- | --- |"]
-    for one in programs:
-        tests = ", ".join(f"[{Path(path).name}](../../{path})" for path in one.tests)
-        rows.append(f"| {one.title} | {one.version} | {one.checks} | {tests} |")
-    return "\n".join(rows)
+def _table(programs: tuple[Program, ...]) -> str:
+    rows = (
+        (one.title, one.version, one.checks, ", ".join(f"[{Path(path).name}](../../{path})" for path in one.tests))
+        for one in programs
+    )
+    return table(("program", "version", "what it checks", "tests"), rows)
 
 
 PARTS: Final = (
-    GeneratedPart("programs that run", lambda: table(RUN)),
-    GeneratedPart("programs that validate", lambda: table(VALIDATED)),
+    GeneratedPart("programs that run", lambda: _table(RUN)),
+    GeneratedPart("programs that validate", lambda: _table(VALIDATED)),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.generators.configuration import table
+from docs.generators.configuration import field_table
 from docs.generators.pages import GeneratedPart
 from exporter.web import config_file
 
@@ -17,7 +17,7 @@ _SECTIONS = (
 
 def keys() -> str:
     """A heading and a table for each section of the web configuration file."""
-    return "\n\n".join(f"### {title}\n\n{table(fields)}" for title, fields in _SECTIONS)
+    return "\n\n".join(f"### {title}\n\n{field_table(fields)}" for title, fields in _SECTIONS)
 
 
 PART = GeneratedPart("keys", keys)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from docs.generators.flags import flags
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.report.minutes import CLASS_TEXTS, PARTY_TEXTS
 
 
 def _table(head: str, texts: Iterable[tuple[str, str]]) -> str:
-    rows = (f"| `{name}` | {text} |" for name, text in texts)
-    return "\n".join((f"| {head} | meaning |", "| --- | --- |", *rows))
+    return table((head, "meaning"), ((f"`{name}`", text) for name, text in texts))
 
 
 PARTS = (

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import get_type_hints
 
 from docs.generators.flags import flags
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.knowledge.code_row import ConnectorError, Family
 from exporter.knowledge.codes import CODES
 from exporter.simulator.environment import DaySettings
@@ -18,31 +18,26 @@ from exporter.simulator.scenarios import ASSUMPTIONS, SCENARIOS, Scenario
 from exporter.simulator.simulator import ROUTES
 from exporter.simulator.story import STORY
 
-_SCENARIOS = """\
-| scenario | what is broken | where | step | classic | current | reason | story |
-| --- | --- | --- | --- | --- | --- | --- | --- |"""
+_SCENARIOS = ("scenario", "what is broken", "where", "step", "classic", "current", "reason", "story")
 _CODES = """\
 ## Codes and their scenarios
 
 Every code that a probe can see, or `check`, with each scenario that causes it. A number in brackets is the one on a target of
 the current generation; where there is none, both generations report the same.
 
-| code | symbol | scenarios |
-| --- | --- | --- |"""
+"""
 _UNSEEN = """\
 ## Codes that cannot be caused
 
 No scenario exists for these, since nothing outside the SQL Server host can bring them about or see them.
 
-| codes | why |
-| --- | --- |"""
+"""
 _SQL = """\
 ## Faults of SQL Servers
 
 Set them on a SQL Server: `{"sql": "N1\\\\SQLPRD01", "fault": "sql_silent"}`.
 
-| fault | what is broken |
-| --- | --- |"""
+"""
 
 _ASSUMED = """\
 ## Assumptions
@@ -54,14 +49,15 @@ Some behaviour of Azure, the connector and SQL Server is not documented. The sim
 def written() -> str:
     """Markdown: scenarios, codes with their scenarios, codes that have none, faults of SQL Servers, assumptions."""
     unseen = (row for row in CODES if not row.observable)
+    of_sql = ((f"`{fault.name}`", fault.broken) for fault in FAULTS.values() if fault.sql is not None)
     parts = (
-        (_SCENARIOS, map(_scenario, SCENARIOS)),
-        (_CODES, _codes()),
-        (_UNSEEN, _reasons(unseen)),
-        (_SQL, (f"| `{fault.name}` | {fault.broken} |" for fault in FAULTS.values() if fault.sql is not None)),
-        (_ASSUMED, (f"- {one}" for one in ASSUMPTIONS)),
+        table(_SCENARIOS, map(_scenario, SCENARIOS)),
+        _CODES + table(("code", "symbol", "scenarios"), _codes()),
+        _UNSEEN + table(("codes", "why"), _reasons(unseen)),
+        _SQL + table(("fault", "what is broken"), of_sql),
+        _ASSUMED + "".join(f"\n- {one}" for one in ASSUMPTIONS),
     )
-    return "\n\n".join("\n".join([head, *lines]) for head, lines in parts)
+    return "\n\n".join(parts)
 
 
 def caused(row: ConnectorError) -> Iterator[Scenario]:
@@ -69,27 +65,25 @@ def caused(row: ConnectorError) -> Iterator[Scenario]:
     return (one for one in SCENARIOS if row.code in (one.classic, one.current))
 
 
-def _scenario(one: Scenario) -> str:
+def _scenario(one: Scenario) -> tuple[object, ...]:
     step = "before any" if one.step is None else f"`{one.step}`"
-    return (
-        f"| `{one.name}` | {one.broken} | {one.scope} | {step} | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
-    )
+    return f"`{one.name}`", one.broken, one.scope, step, one.classic, one.current, f"`{one.reason}`", one.story
 
 
-def _codes() -> Iterator[str]:
+def _codes() -> Iterator[tuple[str, ...]]:
     for row in CODES:
         if row.observable and row.generation is not Family.CURRENT:
             number = f"[{row.code}](../codes.md#{row.code})" + (f" ({row.counterpart})" if row.counterpart else "")
-            yield f"| {number} | {row.symbol} | {', '.join(f'`{one.name}`' for one in caused(row))} |"
+            yield number, row.symbol, ", ".join(f"`{one.name}`" for one in caused(row))
 
 
-def _reasons(rows: Iterable[ConnectorError]) -> Iterator[str]:
+def _reasons(rows: Iterable[ConnectorError]) -> Iterator[tuple[str, str]]:
     """One line for each reason, in the order of the lowest code that has it."""
     by_reason: dict[str, list[int]] = {}
     for row in rows:
         by_reason.setdefault(row.unobservable_because, []).append(row.code)
     for reason, codes in by_reason.items():
-        yield f"| {_ranges(codes)} | {reason} |"
+        yield _ranges(codes), reason
 
 
 def _ranges(codes: Sequence[int]) -> str:
@@ -100,21 +94,19 @@ def _ranges(codes: Sequence[int]) -> str:
 
 def demo() -> str:
     """Return the state of each vault of the demo that has one."""
-    rows = (f"| {one.vault} | {one.state} |" for one in STORY if one.state)
-    return "\n".join(("| vault | state |", "| --- | --- |", *rows))
+    return table(("vault", "state"), ((one.vault, one.state) for one in STORY if one.state))
 
 
 def requests() -> str:
     """Return a row for each request that the management port serves."""
-    rows = (f"| `{one.method} {one.path}` | {one.effect} |" for one in ROUTES)
-    return "\n".join(("| request | effect |", "| --- | --- |", *rows))
+    return table(("request", "effect"), ((f"`{one.method} {one.path}`", one.effect) for one in ROUTES))
 
 
 def day() -> str:
     """Return the settings of a day as a table."""
     types, default = get_type_hints(DaySettings, include_extras=True), asdict(DaySettings())
-    rows = (f"| `{name}` | {_plain(default[name])} | {one.__metadata__[0].description} |" for name, one in types.items())
-    return "\n".join(("| setting | default | meaning |", "| --- | --- | --- |", *rows))
+    rows = ((f"`{name}`", _plain(default[name]), one.__metadata__[0].description) for name, one in types.items())
+    return table(("setting", "default", "meaning"), rows)
 
 
 def _plain(value: object) -> str:

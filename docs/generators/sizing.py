@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.failing import LIMIT, WAYS
 from docs.generators.cardinality import most_series, of_a_sql_server, of_each_database
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from docs.generators.performance import FIGURES, figures
 from exporter.metrics.spec import Level
 
@@ -81,7 +81,7 @@ def unit_costs() -> str:
         ("a series", f"{cost.series_kb:g} KB", "memory of Prometheus"),
         ("a sample", f"{cost.sample_us:g} µs", "processor time of Prometheus"),
     )
-    return _table(("what", "costs", "of"), rows)
+    return table(("what", "costs", "of"), rows)
 
 
 def machines() -> str:
@@ -92,7 +92,7 @@ def machines() -> str:
         name += " (the chart's limit)" * (1024 * size == LIMIT)
         rows.append((name, f"{cores}", *(_most(cost, cores, 1024 * size, every) for every in INTERVALS.values())))
     head = ("machine", "exporters", *(f"vaults every {interval}" for interval in INTERVALS))
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _most(cost: Costs, cores: int, memory_mb: float, every: float) -> str:
@@ -130,7 +130,7 @@ def totals() -> str:
     head = (
         "targets", "probes a second", "exporters", "cores", "memory, all exporters", "series", "samples a second", "memory of Prometheus",
     )  # fmt: skip
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _amount(value: float) -> str:
@@ -152,7 +152,7 @@ def levels() -> str:
         of_many = f"{classic * FLEET:,} or {native * FLEET:,}"
         rows.append((f"`{level}`", f"{classic}", f"{native}", of_many, purpose))
     head = ("`--metrics.level`", "series of a target, at most", "with native histograms", f"{FLEET:,} targets", "enough for")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def failing() -> str:
@@ -163,7 +163,7 @@ def failing() -> str:
         for way, both in names.items()
         if all(mostly_failed(figures().get(name, {}).get("how", "")) for name in both)
     ]
-    return _table(("peak memory", "1,000 targets", "2,500 targets"), rows)
+    return table(("peak memory", "1,000 targets", "2,500 targets"), rows)
 
 
 def mostly_failed(how: str) -> bool:
@@ -171,11 +171,6 @@ def mostly_failed(how: str) -> bool:
     found = re.search(r"([\d,]+) probes failed, ([\d,]+) were tainted or left out", how)
     failed, others = (int(number.replace(",", "")) for number in found.groups()) if found else (0, 1)
     return failed >= others
-
-
-def _table(head: tuple[str, ...], rows: object) -> str:
-    lines = [head, ("---",) * len(head), *rows]  # type: ignore[misc]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 PARTS = (

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from docs.generators.doctor import shown
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from docs.generators.site import anchor
 from exporter.explain.known_texts import KnownText
 from exporter.explain.messages import MESSAGES
@@ -41,11 +41,8 @@ _SQL: Final = ("SELECT", "EXEC")
 
 def errors() -> str:
     """Return a row for each error: what it means, the most likely cause, and the part of the page."""
-    rows = (
-        f"| {_number(error)} | {_known(error).summary} | {_known(error).causes[0]} | {_part(part)} |"
-        for error, part in _ERRORS.items()
-    )
-    return "\n".join(["| error | meaning | most likely cause | here |", "| --- | --- | --- | --- |", *rows])
+    rows = ((_number(error), _known(error).summary, _known(error).causes[0], _part(part)) for error, part in _ERRORS.items())
+    return table(("error", "meaning", "most likely cause", "here"), rows)
 
 
 def _known(error: int) -> ConnectorError | KnownText:
@@ -66,10 +63,8 @@ def _link(check: Check) -> str:
 
 def lookups() -> str:
     """Return a row for each check, with a link to its part of the page."""
-    rows = (f"| `{one.name}` | {_link(one)} | {one.looked_up} | {shown(one)} |" for one in HOST)
-    return "\n".join(
-        ["| `check` | title | `doctor` looks up on Windows | SQL Server would show |", "| --- | --- | --- | --- |", *rows]
-    )
+    rows = ((f"`{one.name}`", _link(one), one.looked_up, shown(one)) for one in HOST)
+    return table(("`check`", "title", "`doctor` looks up on Windows", "SQL Server would show"), rows)
 
 
 def commands(check: Check) -> str:

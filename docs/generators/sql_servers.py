@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from docs.generators.powershell import parameters
 from exporter.core.connector import LOG_SCRIPTS
 from exporter.knowledge.checks_host import SQL_RIGHTS, SqlRight
@@ -19,7 +18,7 @@ _SCRIPT, _LINK = "`login.sql`", f"[login.sql]({_FOLDER}/login.sql)"
 
 def rights() -> str:
     """Return a row for each right: how to grant it, its sections, and the loss without it."""
-    return _table(("right", "granted by", "sections", "without it"), map(_right, SQL_RIGHTS))
+    return table(("right", "granted by", "sections", "without it"), map(_right, SQL_RIGHTS))
 
 
 def _right(right: SqlRight) -> tuple[str, ...]:
@@ -41,7 +40,7 @@ _OTHER_SECTIONS = (
 def sections() -> str:
     """Return a row for each section with the first sentence of the comment before its batch, and its cost."""
     rows = [(f"`{name}`", _first_sentence(batch), _cost(batch)) for name, batch in (*batches(), *proof_script())]
-    return _table(("section", "what", "cost"), [*rows, *_OTHER_SECTIONS])
+    return table(("section", "what", "cost"), [*rows, *_OTHER_SECTIONS])
 
 
 def _cost(batch: str) -> str:
@@ -59,18 +58,14 @@ def scripts() -> str:
     """Return a row for each script with its first sentence."""
     folders = dict.fromkeys(LOG_SCRIPTS, _LOG_FOLDER)
     rows = ((f"[{name}]({folders.get(name, _FOLDER)}/{name})", summary(script_bytes(name))) for name in script_names())
-    return _table(("script", "what it does"), rows)
+    return table(("script", "what it does"), rows)
 
 
 def differences() -> str:
     """Return a row for each kind of difference; words in capitals stand for names."""
     names = {name: name.upper() for name in _NAMES} | {"used": "KEY", "pinned": "VERSION"}
     rows = ((f"`{kind}`", *(text.format_map(names) for text in texts)) for kind, texts in TEXTS.items())
-    return _table(("kind", "what differs", "first action"), rows)
-
-
-def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows))
+    return table(("kind", "what differs", "first action"), rows)
 
 
 PARTS = (

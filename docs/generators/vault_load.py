@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 from exporter.config.cost import MONTH_SECONDS, monthly, streams, vault_shares
 from exporter.config.load import load_config
 from exporter.core.limits import WINDOW_SECONDS
@@ -102,11 +102,11 @@ def of_sql_server() -> list[tuple[str, ...]]:
     return found
 
 
-def table() -> str:
+def vault_load() -> str:
     head = ("load", "requests to the vault an hour, or at once", "sign-ins", "share of the vault's limit")
     blank = ("",) * 3
     rows = [("**the exporter, calculated**", *blank), *of_exporter(), ("**SQL Server, estimated**", *blank), *of_sql_server()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *rows))
+    return table(head, rows)
 
 
-PARTS: Final = (GeneratedPart("load on a vault", table),)
+PARTS: Final = (GeneratedPart("load on a vault", vault_load),)

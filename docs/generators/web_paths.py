@@ -7,7 +7,7 @@ import re
 from importlib.resources import files
 from typing import Final
 
-from docs.generators.pages import GeneratedPart
+from docs.generators.pages import GeneratedPart, table
 
 _TAGS: Final = {"pages", "api"}
 
@@ -16,8 +16,8 @@ def paths() -> str:
     """Return a row for each path that a browser opens: its address, and what it shows."""
     document = json.loads((files("exporter.web") / "static" / "openapi.json").read_text(encoding="utf-8"))
     found = {path: methods["get"] for path, methods in document["paths"].items() if "get" in methods}
-    rows = (f"| `{_address(path)}` | {one['summary']} |" for path, one in found.items() if _TAGS & {*one["tags"]})
-    return "\n".join(["| path | shows |", "| --- | --- |", *rows])
+    rows = ((f"`{_address(path)}`", one["summary"]) for path, one in found.items() if _TAGS & {*one["tags"]})
+    return table(("path", "shows"), rows)
 
 
 def _address(path: str) -> str:
