@@ -33,11 +33,11 @@ def to_vault(field: str) -> Property:
     return link("Dashboard of the target", f'/d/{VAULT}?var-target=${{__data.fields["{field}"]}}&{_KEEP}')
 
 
-def code_column(panel: table.Panel, *properties: Property, width: int = 100) -> table.Panel:
+def code_column(panel: table.Panel, *properties: Property) -> table.Panel:
     """The column `Code` as a number with its counterpart code, linked to its page; needs a column `Page`, which it hides."""
     column(panel, "Page", *HIDDEN)
     to_page = link("What the code means, with causes and first actions", '${codes}#${__data.fields["Page"]}')
-    return column(panel, "Code", mapped(NUMBERS), to_page, *properties, width=width)
+    return column(panel, "Code", mapped(NUMBERS), to_page, *properties, width=100)
 
 
 def to_runbook(field: str) -> Property:

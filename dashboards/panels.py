@@ -39,7 +39,6 @@ class Panel(Protocol):
     def color_scheme(self, color: cog.Builder[dashboard.FieldColor]) -> Self: ...
     def no_value(self, no_value: str) -> Self: ...
     def override_by_name(self, name: str, properties: list[dashboard.DynamicConfigValue]) -> Self: ...
-    def data_links(self, links: list[cog.Builder[dashboard.DashboardLink]]) -> Self: ...
 
 
 P = TypeVar("P", bound=Panel)
@@ -169,15 +168,14 @@ def ranking(
     *,
     unit: str = "short",
     size: tuple[int, int] = (8, 8),
-    color: str = WARNING,
 ) -> bargauge.Panel:
     """One horizontal bar for each series."""
     panel = dressed(bargauge.Panel(), title, description, unit=unit, queries=[now(expression, legend=legend)], size=size)
     panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(common.BarGaugeDisplayMode.BASIC).no_value("none")
     panel.name_placement(common.BarGaugeNamePlacement.TOP)
-    panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color))
+    panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(WARNING))
     panel.text(build.VizTextDisplayOptions().title_size(13).value_size(12)).decimals(0)
-    return panel.thresholds(steps(start=color)).min(0).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
+    return panel.thresholds(steps(start=WARNING)).min(0).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
 
 
 def history(
@@ -190,9 +188,9 @@ def history(
     return panel.legend(build.VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM))
 
 
-def warmth(title: str, description: str, expression: str, size: tuple[int, int] = (12, 8)) -> heatmap.Panel:
+def warmth(title: str, description: str, expression: str) -> heatmap.Panel:
     """Buckets of a histogram over time."""
     query = over_time(expression, "{{le}}").format(PromQueryFormat.HEATMAP)
-    panel = dressed(heatmap.Panel(), title, description, unit="short", queries=[query], size=size)
+    panel = dressed(heatmap.Panel(), title, description, unit="short", queries=[query], size=(12, 8))
     axis = heatmap.YAxisConfig().unit("s").axis_placement(common.AxisPlacement.LEFT)
     return panel.calculate(False).y_axis(axis).cell_gap(1).color(heatmap.HeatmapColorOptions().scheme("Cividis").steps(64))

@@ -27,13 +27,12 @@ from exporter.core.names import is_device, nearest
 from exporter.knowledge.expiry import CredentialExpiry, entra_answer, mark_wrong_dates
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.tickets import TEAM_TITLES
-from exporter.knowledge.verdict import AuxiliaryResult
 from exporter.presentation.bundle import archive, collect_bundle
 from exporter.presentation.diagnosis import Diagnosis
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.text import line, target_text, transcript
 from exporter.presentation.ticket import extent_of, ticket_text
-from exporter.probing.auxiliary import AuxiliaryProbe, auxiliary_probes
+from exporter.probing.auxiliary import auxiliary_probes
 from exporter.probing.expiry import ExpiryLookup
 from exporter.probing.expiry_monitor import ExpiryCallbacks, ExpiryMonitor
 from exporter.probing.prober import Prober, ProberCallbacks
@@ -82,22 +81,18 @@ async def probe_once(config: Config, target: Target, credential: str | None) -> 
         today = datetime.fromtimestamp(report.started_at, UTC).date()
         plans = auxiliary_probes(config, target, report.key, today) if credential is None else ()
         results, expiries = await asyncio.gather(
-            _auxiliary_results(prober, plans), _expiries(config, probed, report.tenant, only=credential)
+            asyncio.gather(*(prober.auxiliary(plan, fresh=True) for plan in plans)),
+            _expiries(config, probed, report.tenant, only=credential),
         )
     finally:
         lag.stop()
         await prober.aclose()
     answers = {probed.credential: entra_answer(report.steps, report.started_at)}
-    for result in results:
+    for result in filter(None, results):
         record.add_auxiliary(result)
         answers.setdefault(result.credential, entra_answer(result.steps, report.started_at))
     marked = {name: mark_wrong_dates(name, each, answers.get(name)) for name, each in expiries.items()}
     return ProbeOnceResult(chosen=credential, report=report, record=record, expiries=marked)
-
-
-async def _auxiliary_results(prober: Prober, plans: tuple[AuxiliaryProbe, ...]) -> list[AuxiliaryResult]:
-    results = await asyncio.gather(*(prober.auxiliary(plan, fresh=True) for plan in plans))
-    return [result for result in results if result is not None]
 
 
 async def _expiries(

@@ -238,9 +238,5 @@ def _state(this: Installation, services: ServiceManager) -> str:
         return f"not running: net start {this.settings.name}"
     host, _, port = this.settings.address.rpartition(":")
     running = f"running: http://{host or socket.gethostname()}:{port}/metrics"
-    return running if host or _moves_pages(this.settings) else f"{running}\npage on this host: http://localhost:{port}/"
-
-
-def _moves_pages(settings: ServiceSettings) -> bool:
-    """Whether flags may give the pages another path, TLS or users."""
-    return any(flag.startswith(_FLAGS_OF_PAGES) for flag in run_flags(settings))
+    moves_pages = any(flag.startswith(_FLAGS_OF_PAGES) for flag in run_flags(this.settings))  # to another path, TLS or users
+    return running if host or moves_pages else f"{running}\npage on this host: http://localhost:{port}/"

@@ -57,7 +57,7 @@ class PreflightMonitor:
     """Runs preflight checks periodically. Use it from one event loop.
 
     `on_results` receives the results of each run, or None if the last ones no longer apply. `on_internal_error` receives internal errors.
-    `draw` gives a number in [0, 1], `clock` Unix time.
+    `draw` gives a number in [0, 1].
     """
 
     def __init__(
@@ -67,9 +67,8 @@ class PreflightMonitor:
         on_results: Callable[[Target, Results | None], None],
         on_internal_error: Callable[[Exception], None],
         draw: Callable[[], float] = random.random,
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._make, self._on_results, self._draw, self._clock = make, on_results, draw, clock
+        self._make, self._on_results, self._draw = make, on_results, draw
         self._interval = 0.0
         self._slots = asyncio.Semaphore(CONCURRENT_RUNS)
         self._runner = PeriodicRunner(
@@ -118,7 +117,7 @@ class PreflightMonitor:
         try:
             async with self._slots:
                 results = tuple(await self._make(entry.target))
-            before, entry.run = entry.run, CheckRun(self._clock(), results)
+            before, entry.run = entry.run, CheckRun(time.time(), results)
             _log_change(entry.target, before, entry.run)
             self._on_results(entry.target, results)
         except (NetworkError, PoolExhausted) as error:
