@@ -249,8 +249,8 @@ SQL_RIGHTS: tuple[SqlRight, ...] = (
     SqlRight(
         name="VIEW SERVER PERFORMANCE STATE",
         granted_by="part 2 of `login.sql`",
-        sections=("modules", "service", "logs", "nodes"),
-        without="the version of the loaded DLL, the room in the logs and the nodes of a failover cluster instance are unknown",
+        sections=("modules", "service", "logs", "nodes", "trace", "calls"),
+        without="the version of the loaded DLL, the room in the logs, the nodes of a failover cluster instance and recorded calls are unknown",
     ),
     SqlRight(
         name="SELECT on msdb.dbo.backupset",

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, NamedTuple, TypeVar
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -103,6 +103,15 @@ class DaySettings:
     ] = None
 
 
+class EventSession(NamedTuple):
+    """An extended-events session that records the calls to providers; it runs since a Unix time."""
+
+    name: str
+    is_filtered: bool = False
+    started: float | None = None
+    dropped: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedSqlServer:
     """One instance. Times are Unix times."""
@@ -130,6 +139,7 @@ class SimulatedSqlServer:
     backups_fail: bool = False  # for a cause of their own
     without_rows: frozenset[str] = frozenset()  # sections that are sent without their rows
     day: DaySettings = DaySettings()
+    trace: EventSession | None = None
     refuses_login: bool = False
     silent: bool = False
 
@@ -155,7 +165,8 @@ class SimulatedSqlServer:
     def restarted(self, now: float, opened: Collection[str]) -> SimulatedSqlServer:
         """Return the server after a restart, at which only the databases of these names opened."""
         databases = [replace(one, state=ONLINE if one.name in opened else RECOVERY_PENDING) for one in self.databases]
-        return replace(self, started=now, ekm_in_use=self.ekm_configured, databases=tuple(databases))
+        trace = self.trace and self.trace._replace(started=now)  # which starts with the server
+        return replace(self, started=now, ekm_in_use=self.ekm_configured, databases=tuple(databases), trace=trace)
 
 
 def invented_thumbprint(key_name: str, key_version: str) -> str:

@@ -25,6 +25,7 @@ from exporter.simulator.environment import (
     PROVIDER,
     SECURITY,
     STATES,
+    EventSession,
     SimulatedSqlServer,
     SqlDatabase,
     SqlKey,
@@ -334,7 +335,71 @@ def _errors(view: SqlView) -> Rows:
     ]
 
 
-SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
+_XEL = r"C:\Program Files\Microsoft SQL Server\MSSQL16.MSSQLSERVER\MSSQL\Log\{}_0_13{:016}.xel"
+_PER_FILE, _FILES = 400, 2  # calls of a file, and files of a session
+_READ_FROM = re.compile(r"fn_xe_file_target_read_file\(N'((?:[^']|'')*)', NULL, (?:NULL|N'((?:[^']|'')*)'), (NULL|\d+)\)")
+_NO_FILE = 'The file name "{}" is invalid. Verify that the file exists and that the SQL Server service account has access to it.'
+_EVENT = (
+    '<event name="sec_ekm_provider_called" package="sqlserver" timestamp="{at}.250Z"><data name="cred_prov_result"><type name="int32" '
+    'package="package0"></type><value>{code}</value></data><data name="cred_prov_name"><type name="unicode_string" package="package0"></type>'
+    '<value><![CDATA[{provider}]]></value></data><data name="cred_prov_api"><type name="unicode_string" package="package0"></type>'
+    "<value><![CDATA[{function}]]></value></data></event>"
+)
+
+
+def _event_rows(view: SqlView) -> Rows:
+    """Return the calls in the files that have not rolled away. Each is in a buffer of its own."""
+    trace = view.server.trace
+    if trace is None or trace.started is None:
+        return []
+    every = [call for call in view.day.calls if call.at >= trace.started]
+    oldest = max(0, (len(every) - 1) // _PER_FILE + 1 - _FILES) * _PER_FILE
+    return [
+        {
+            "event": _EVENT.format(at=_utc(call.at), code=call.code, provider=PROVIDER, function=call.function),
+            "file": _XEL.format(trace.name, int(trace.started) * 1000 + number // _PER_FILE),
+            "offset": 512 * (number % _PER_FILE + 1),
+        }
+        for number, call in enumerate(every)
+        if number >= oldest
+    ]
+
+
+def _trace(view: SqlView) -> Rows:
+    trace = view.server.trace
+    if trace is None or trace.started is None:
+        return []
+    file = next((row["file"] for row in reversed(_event_rows(view))), _XEL.format(trace.name, int(trace.started) * 1000))
+    return [{"started_utc": _utc(trace.started), "dropped": trace.dropped, "is_filtered": int(trace.is_filtered), "file": file}]
+
+
+def _calls(view: SqlView) -> Rows | SimulatedMessage:
+    asked, found = _READ_FROM.search(view.asked), _event_rows(view)
+    file, offset = (asked[2], asked[3]) if asked is not None else (None, "NULL")
+    if file and not any(row["file"] == file for row in found):
+        return SimulatedMessage(25718, _NO_FILE.format(file))
+    rest = [row for row in found if not file or (row["file"], row["offset"]) > (file, int(offset))]
+    return [{**row, "anew": int(not file)} for row in rest[:2000]]
+
+
+_SESSION = re.compile(r"(CREATE|ALTER|DROP) EVENT SESSION \[?(\w+)\]? ON SERVER\b(.*)", re.IGNORECASE)
+
+
+def event_session(text: str, server: SimulatedSqlServer, now: float) -> tuple[EventSession | None] | None:
+    """Return the session after a statement of trace-ekm.sql, in a tuple; None for any other statement."""
+    plain = " ".join(_without_comments(text).split()).rstrip("; ")
+    named, known = _SESSION.fullmatch(plain), server.trace
+    if named is None:
+        return None
+    verb, name, rest = named[1].upper(), named[2], named[3].upper()
+    if verb == "CREATE" and "SEC_EKM_PROVIDER_CALLED" in rest and "PACKAGE0.EVENT_FILE" in rest:
+        return (EventSession(name, " WHERE " in rest),)
+    if known is None or known.name != name:
+        return (known,)
+    return (None if verb == "DROP" else known._replace(started=now if "START" in rest else None),)
+
+
+SECTIONS: Mapping[str, Callable[[SqlView], Rows | SimulatedMessage]] = {
     "instance": lambda view: [
         {
             "server_name": view.server.name,
@@ -404,6 +469,8 @@ SECTIONS: Mapping[str, Callable[[SqlView], Rows]] = {
     "loaded": lambda view: [
         {"provider": PROVIDER, "provider_version": view.server.file_version, "friendly_name": _FRIENDLY_NAME}
     ],
+    "trace": _trace,
+    "calls": _calls,
 }
 """The sections of inventory.sql and proof.sql."""
 
@@ -420,6 +487,7 @@ _RESULTLESS = re.compile(r"(?:SET|USE|BEGIN TRAN)\b(?!.*\bSELECT\b)", re.IGNOREC
 _CONSTANT = re.compile(
     r"SELECT (\d{1,9}|@@VERSION|@@SERVERNAME|@@SPID|DB_NAME\(\)|SUSER_S?NAME\(\))(?: AS (\w+))?", re.IGNORECASE
 )
+_SESSIONS = re.compile(r"SELECT s\.name AS session_name, .* FROM sys\.dm_xe_sessions AS s .*")  # the end of trace-ekm.sql
 _WIDTH = 72  # characters between the bars of a line
 _STATE_RIGHTS = {
     "dm_os_sys_info": PERFORMANCE,
@@ -427,6 +495,8 @@ _STATE_RIGHTS = {
     "dm_db_log_stats": PERFORMANCE,
     "dm_os_volume_stats": PERFORMANCE,
     "dm_database_encryption_keys": SECURITY,
+    "dm_xe_sessions": PERFORMANCE,
+    "fn_xe_file_target_read_file": PERFORMANCE,
 }
 _OBJECT_RIGHTS = {  # the right, and what message 229 shows
     "backupset": (BACKUPS, "SELECT", "database 'msdb', schema 'dbo'"),
@@ -455,6 +525,9 @@ def answer(text: str, view: SqlView) -> Answer:
     if constant := _CONSTANT.fullmatch(plain):
         value = _CONSTANTS.get(constant[1].lower())
         return (ResultSet((constant[2] or "",), ((int(constant[1]) if value is None else value(view),),)),)
+    if _SESSIONS.fullmatch(plain):
+        found, name = _trace(view), view.server.trace and view.server.trace.name
+        return (ResultSet(("session_name", "target_name"), tuple((name, "event_file") for _ in found)),)
     registry = registry_result(plain, view.server)
     return _unknown(plain) if registry is None else registry
 
@@ -500,7 +573,10 @@ def _section(name: str, plain: str, view: SqlView) -> Answer:
     if _ARCHIVE.search(plain):
         return SimulatedMessage(22004, _NO_ARCHIVE)
     view.asked = plain
-    chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in rows(view)]
+    found = rows(view)
+    if isinstance(found, SimulatedMessage):
+        return found
+    chosen = [{one: row[one] for one in columns if row.get(one) is not None} for row in found]
     lines = section_lines(name, None if name in view.server.without_rows else chosen)
     return (ResultSet((name,), tuple((line,) for line in lines)),)
 

@@ -45,6 +45,14 @@ class LogLine(NamedTuple):
     backup_of: str = ""
 
 
+class ProviderCall(NamedTuple):
+    """A call of the provider with its result; 0 is a success."""
+
+    at: float
+    function: str
+    code: str
+
+
 class Backup(NamedTuple):
     """A good backup in the history, which counts them."""
 
@@ -115,6 +123,7 @@ class SqlDay:
     tokens: dict[str, float] = field(default_factory=dict)  # time of the sign-in by credential
     lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=_LINES))
     history: deque[Backup] = field(default_factory=lambda: deque(maxlen=_BACKUPS))
+    calls: deque[ProviderCall] = field(default_factory=lambda: deque(maxlen=_BACKUPS))
 
     def advance(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], until: float) -> None:
         """Play what happens until then, if all stays as it is. `sides` has each key by its thumbprint."""
@@ -166,10 +175,17 @@ class SqlDay:
         side, credential = sides[thumbprint], next(one.credential for one in server.keys if one.thumbprint == thumbprint)
         signed_in = self.tokens.get(credential, -math.inf)
         if moment >= signed_in + server.day.token_seconds / server.day.speed:
+            self._call(moment, "SqlCryptOpenSession", side.sign_in)
             if side.sign_in is not None:
                 return side.sign_in
             self.tokens[credential] = moment
+        self._call(moment, "SqlCryptDecrypt", side.key)
         return side.key
+
+    def _call(self, moment: float, function: str, refusal: str | None) -> None:
+        """Record a call. SQL Server calls no provider that is disabled or not loaded."""
+        if refusal not in ("", _NOT_LOADED):
+            self.calls.append(ProviderCall(moment, function, refusal or "0"))
 
     def _happen(self, settings: DaySettings, day: DatabaseDay, kind: str, refusal: str | None, moment: float) -> None:
         """Let a backup end, or a VLF be full."""

@@ -24,7 +24,7 @@ from exporter.simulator.environment import (
     VaultSide,
 )
 from exporter.simulator.faults import FaultScope
-from exporter.simulator.sql_answers import ResultSet, SimulatedMessage, SqlView, answer
+from exporter.simulator.sql_answers import ResultSet, SimulatedMessage, SqlView, answer, event_session
 from exporter.simulator.sql_day import LOG, SqlDay, begin_day, vault_side
 from exporter.simulator.state import SimulatorState
 from exporter.simulator.tds import Login, ProtocolError, SqlSession, Transport
@@ -119,6 +119,9 @@ class SqlServers:
         """Return a server with the active faults applied."""
         return self.state.sql_server(name)
 
+    def now(self) -> float:
+        return self._clock()
+
     def restart(self, name: str) -> SimulatedSqlServer:
         """Restart a server: the databases open whose vault side works now. Raises UnknownNameError."""
         server, now = self.server(self.state.find(FaultScope.SQL, name)), self._clock()
@@ -206,7 +209,12 @@ class SqlBackend:
         return self._servers.refusal(await self._answering(), login)
 
     async def run(self, text: str) -> tuple[ResultSet, ...] | SimulatedMessage:
-        return answer(text, await self._servers.view(await self._answering()))
+        server = await self._answering()
+        session = event_session(text, server, self._servers.now())
+        if session is not None:
+            self._servers.state.change_sql_servers([server.name], partial(replace, trace=session[0]))
+            return ()
+        return answer(text, await self._servers.view(server))
 
     async def _answering(self) -> SimulatedSqlServer:
         """Return the server as it is now; a silent one never returns."""

@@ -111,6 +111,8 @@ _FIELDS: Mapping[str, tuple[_Kind, int]] = {
         (_TEXT, _SYSNAME, "name machine instance_name node provider credential login database ag thumbprint"),
         (_TEXT, 256, "server_name provider_version"),  # the replicas of an availability group have 256
         (_TEXT, 1, "type"),
+        (_TEXT, 64, "function"),
+        (_TEXT, 260, "file"),
         (_TEXT, 20, "code what"),
         (_TEXT, 60, "reuse_wait"),
         (_TEXT, 140, "backup_of"),
@@ -130,13 +132,14 @@ _FIELDS: Mapping[str, tuple[_Kind, int]] = {
         ),
         (_NUMBER, LONGEST, "has_sid in_group is_enabled is_encrypted value_in_use"),
         (_NUMBER, LONGEST, "may_view_databases may_view_definitions may_view_security_definitions"),
+        (_NUMBER, LONGEST, "calls offset dropped is_filtered anew is_behind"),
         (_OFFSET, LONGEST, "utc_offset_minutes offset_minutes"),
         (
             _TIME,
             LONGEST,
             "opened_utc set_utc started_utc finished_utc first_utc last_utc log_backup_utc since_utc until_utc",
         ),
-        (_TIME, LONGEST, "known_utc created_utc modified_utc"),
+        (_TIME, LONGEST, "known_utc created_utc modified_utc lost_utc"),
     )
     for name in names.split()
 }
@@ -148,6 +151,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "errors": ("code", "lines"),
     "log": ("since_utc", "until_utc"),
     "changes": ("what", "since_utc", "first"),
+    "trace": ("started_utc", "dropped", "is_filtered", "file"),
 }
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only. Some changes have no name.
@@ -271,7 +275,7 @@ SECTIONS = (
     "instance", "providers", "modules", "credentials", "keys", "logins", "encryption", "databases", "replicas", "configurations", "start", "nodes",
 )  # fmt: skip
 # What `run` reads too, by proof.sql. An inventory lacks them.
-PROOF_SECTIONS = ("service", "opened", "history", "backups", "logs", "flags", "errors", "log", "loaded")
+PROOF_SECTIONS = ("service", "opened", "history", "backups", "logs", "flags", "errors", "log", "loaded", "trace", "calls")
 CHANGES = "changes"  # since when each value is known: `run` adds it
 FORMAT = 1
 _KNOWN_SECTIONS = frozenset((*SECTIONS, *PROOF_SECTIONS, CHANGES))

@@ -18,6 +18,7 @@ from typing import Any, Final
 from exporter.config.settings import SqlServer
 from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.secrets import hide
+from exporter.sqlserver.calls import CALLS, TRACE, with_earlier_calls
 from exporter.sqlserver.document import (
     BACKUP_MESSAGES,
     CHANGES,
@@ -170,6 +171,7 @@ _LOCAL: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     ERRORS: (("first_utc",), ("last_utc",)),
     ERROR_LOG: (("since_utc",),),
     LOGS: (("log_backup_utc",),),
+    TRACE: (("started_utc",),),
 }
 
 
@@ -351,7 +353,7 @@ def _last_altered(later: Document) -> str:
 
 
 def _remembered(later: Document, earlier: Document, *, whole: bool) -> Document:
-    document = with_known_rows(merged(later, earlier), earlier, whole=whole)
+    document = with_earlier_calls(with_known_rows(merged(later, earlier), earlier, whole=whole), later, earlier)
     if not is_good(later, ERRORS) or not is_good(earlier, ERRORS):
         return document
     now = read_at(later)
@@ -420,7 +422,9 @@ def restored(document: Mapping[str, Any], server: SqlServer) -> tuple[SqlServerR
     return labelled(reading, server), lockout
 
 
-_LASTING: Final = frozenset({CHANGES, ERROR_LOG, ERRORS, "history", "instance"})  # bounded, and nobody can read them again
+_LASTING: Final = frozenset(
+    {CALLS, CHANGES, ERROR_LOG, ERRORS, TRACE, "history", "instance"}
+)  # bounded, and nobody can read them again
 
 
 def _bounded(document: Document) -> Document:

@@ -27,7 +27,8 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 from exporter.runtime.logging import fields
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PeriodicRunner, PoolExhausted, reported, shortage_of
-from exporter.sqlserver.document import Document, Sections
+from exporter.sqlserver.calls import session_of
+from exporter.sqlserver.document import Document, Row, Sections
 from exporter.sqlserver.errors import RUN, Lockout, lockout_after
 from exporter.sqlserver.instance import names_of
 from exporter.sqlserver.last_reading import Ends, document_of, labelled, log_since, restored, unread, updated
@@ -94,6 +95,11 @@ class _Search:
         is_same = last is not None and last.server == names_of(before.document)[0]
         if last is not None and is_same and 0 <= at - last.searched_at < _DAY:
             self.after, self.searched_at, self.asked = _newest_id(before), last.searched_at, last.asked
+
+    @property
+    def trace(self) -> Row | None:
+        """Return up to where the events of calls are known."""
+        return session_of(self._before)
 
     def since(self, sections: Sections) -> float:
         """Return the time from which the error log is read, by the server's clock. Several files of it need it."""
@@ -258,7 +264,8 @@ def _read(server: SqlServer, login: SqlLogin, seconds: float, search: _Search, s
         access = SqlServerAccess(login, _context(server), seconds, RUN, stopped)
     except FileUnreadableError as error:
         return Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
-    return read_server(server.parsed, access, batches() + proof_batches(after=search.after, since=search.since))
+    wanted = proof_batches(after=search.after, since=search.since, trace=search.trace)
+    return read_server(server.parsed, access, batches() + wanted)
 
 
 def _context(server: SqlServer) -> Any:

@@ -419,3 +419,66 @@ FROM (
 WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
 ORDER BY l.n;
 GO
+
+-- The extended-events session with each call to an EKM provider, if a DBA made one (trace-ekm.sql): found by what it records, under any name. One with
+-- a predicate shows a part of the calls. `file` is the one that its target writes now: SQL Server names it NAME_0_NUMBER.xel.
+-- Cost: one row at most; three views with some rows for each session.
+-- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Sources: sys.dm_xe_sessions, sys.dm_xe_session_events,
+-- sys.dm_xe_session_targets.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"trace","rows":', ISNULL((
+    SELECT TOP (1)
+        CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), n.create_time), 126) AS started_utc,
+        n.dropped AS dropped,
+        n.is_filtered AS is_filtered,
+        SUBSTRING(n.rest, 1, CHARINDEX(N'"', CONCAT(n.rest, N'"')) - 1) AS [file]
+    FROM (
+        SELECT
+            s.create_time AS create_time,
+            CAST(s.dropped_event_count AS bigint) + s.dropped_buffer_count AS dropped,
+            CASE WHEN e.event_predicate IS NULL THEN 0 ELSE 1 END AS is_filtered,
+            SUBSTRING(t.target_data, CHARINDEX(N'File name="', t.target_data) + 11, 260) AS rest
+        FROM sys.dm_xe_sessions AS s
+        INNER JOIN sys.dm_xe_session_events AS e ON e.event_session_address = s.address
+        INNER JOIN sys.dm_xe_session_targets AS t ON t.event_session_address = s.address
+        WHERE e.event_name = N'sec_ekm_provider_called' AND t.target_name = N'event_file' AND CHARINDEX(N'File name="', t.target_data) > 0
+    ) AS n
+    ORDER BY n.is_filtered, n.create_time
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS trace
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO
+
+-- The calls in the files of that session: events as XML, which has UTC, since SQL Server 2016 shows no other time. `run` puts in the path, reads on
+-- from the last file and offset, and reads all files anew if that file has rolled away. An event without its first 2,000 characters is not counted.
+-- Cost: a row for each new call, at most 2,000; SQL Server reads the files from the offset to their end, with trace-ekm.sql 10 MB at most. The
+-- worst is the first time.
+-- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Source: sys.fn_xe_file_target_read_file.
+DECLARE @json nvarchar(max) = CONCAT(N'{"section":"calls","rows":', ISNULL((
+    SELECT TOP (2000)
+        SUBSTRING(f.event_data, 1, 2000) AS event,
+        f.file_name AS [file],
+        f.file_offset AS offset,
+        1 AS anew
+    FROM sys.fn_xe_file_target_read_file(N'ekm_calls_0_*.xel', NULL, NULL, NULL) AS f
+    WHERE f.object_name = N'sec_ekm_provider_called'
+    ORDER BY f.file_name, f.file_offset
+    FOR JSON PATH
+), N'[]'), N'}');
+DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));
+WITH digit AS (SELECT v.n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n))
+SELECT CONCAT(N'|', CONVERT(nvarchar(72), SUBSTRING(@text, 72 * l.n + 1, 72)), N'|') AS calls
+FROM (
+    SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
+    FROM digit AS a CROSS JOIN digit AS b CROSS JOIN digit AS c CROSS JOIN digit AS d CROSS JOIN digit AS e
+) AS l
+WHERE @json IS NOT NULL AND 72 * l.n < LEN(@text)
+ORDER BY l.n;
+GO

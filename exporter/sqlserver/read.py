@@ -17,6 +17,7 @@ from exporter.core.names import SqlAddress, browser_port, browser_request
 from exporter.core.quoting import sql_text
 from exporter.core.secrets import hide
 from exporter.runtime.tasks import DaemonThreadPool
+from exporter.sqlserver.calls import with_calls
 from exporter.sqlserver.document import LOST, SECTIONS, Document, RegistryUri, Row, completed, read_section
 from exporter.sqlserver.errors import INVENTORY, MISSING_ENTRY, MISSING_FILE, SqlMessage, Words
 from exporter.sqlserver.keys import REGISTRY
@@ -134,7 +135,7 @@ def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | N
     # A server may call a database as the password that it got: no secret of this process is part of a document.
     sections = {
         name: tuple({column: hide(cell) if isinstance(cell, str) else cell for column, cell in row.items()} for row in rows)
-        for name, rows in with_log(reading.sections).items()
+        for name, rows in with_calls(with_log(reading.sections)).items()
     }
     uris = tuple(RegistryUri(hide(uri.thumbprint), hide(uri.uri)) for uri in reading.uris)
     found = Document(address=server.text, sections=sections, errors=reading.errors, key_uris=uris)

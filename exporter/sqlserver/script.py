@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from exporter.core.connector import LOG_SCRIPTS
 from exporter.core.durations import known_time
+from exporter.core.quoting import sql_text
 
 if TYPE_CHECKING:
     from exporter.sqlserver.document import Row, Sections
@@ -65,14 +66,18 @@ _FILE, _MINUTES = "xp_readerrorlog 0,", "-1440"
 _DAY, _LONGEST = 1440, 35 * 1440  # minutes
 _ON_THE_WAY = 10  # minutes until the batch runs, at most
 _ARCHIVES = 6
+_ALL_EVENTS, _ANEW = "N'ekm_calls_0_*.xel', NULL, NULL, NULL", "1 AS anew"
+_EVENT_FILE = re.compile(r"([^*?]+_0)_\d+\.xel", re.IGNORECASE)
 _OFFSETS = 3600.0  # by which the offset of a line's local time may differ from today's
 
 
-def proof_batches(*, after: int | None = None, since: Callable[[Sections], float] | None = None) -> Batches:
+def proof_batches(
+    *, after: int | None = None, since: Callable[[Sections], float] | None = None, trace: Row | None = None
+) -> Batches:
     """Return the batches of proof.sql, as `run` sends them.
 
     Backups are searched anew, or read on from this number of the history. `since` gives the Unix time from which the error log is needed, by the
-    clock of the server; without it, a day.
+    clock of the server; without it, a day. `trace` has the file and the offset up to which the events of calls are known.
     """
     texts = dict(proof_script())
     if after is not None:
@@ -80,7 +85,11 @@ def proof_batches(*, after: int | None = None, since: Callable[[Sections], float
     errors = texts["errors"]
     files = [("errors", partial(_error_log, errors, since, number)) for number in range(_ARCHIVES + 1)]
     files.append(("errors", partial(_last_day, errors, since)))
-    return tuple(entry for name, text in texts.items() for entry in (files if name == "errors" else [(name, text)]))
+    several = {
+        "errors": files,
+        "calls": [("calls", partial(_calls, texts["calls"], trace or {})), ("calls", partial(_all_calls, texts["calls"]))],
+    }
+    return tuple(entry for name, text in texts.items() for entry in several.get(name, [(name, text)]))
 
 
 def _error_log(text: str, since: Callable[[Sections], float] | None, number: int, sections: Sections) -> str:
@@ -94,6 +103,27 @@ def _error_log(text: str, since: Callable[[Sections], float] | None, number: int
 def _last_day(text: str, since: Callable[[Sections], float] | None, sections: Sections) -> str:
     """Return the batch for the last day if that for a longer time failed: those lines may be too many, and the next reading reads on."""
     return text if not _files(sections) and _minutes(since, sections) > _DAY + _ON_THE_WAY else ""
+
+
+def _calls(text: str, known: Row, sections: Sections) -> str:
+    """Return the batch for the events after those that are known; empty without a session."""
+    pattern = event_files(sections.get("trace", ()))
+    if not pattern or pattern != event_files([known]) or "offset" not in known:
+        return _all_calls(text, sections)
+    place = f"{sql_text(pattern)}, NULL, {sql_text(str(known['file']))}, {known['offset']}"
+    return text.replace(_ALL_EVENTS, place).replace(_ANEW, "0 AS anew")
+
+
+def _all_calls(text: str, sections: Sections) -> str:
+    """Return the batch for all events, unless some were read: a file that has rolled away is an error of the batch before."""
+    pattern = event_files(sections.get("trace", ()))
+    return text.replace(_ALL_EVENTS, f"{sql_text(pattern)}, NULL, NULL, NULL") if pattern and "calls" not in sections else ""
+
+
+def event_files(trace: Iterable[Row]) -> str:
+    """Return the pattern of the files of a session; empty if unknown. SQL Server adds the number of a file to its name."""
+    matched = next((_EVENT_FILE.fullmatch(str(row.get("file", ""))) for row in trace), None)
+    return "" if matched is None else f"{matched[1]}_*.xel"
 
 
 def _minutes(since: Callable[[Sections], float] | None, sections: Sections) -> int:

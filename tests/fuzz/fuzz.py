@@ -27,7 +27,7 @@ CRASHERS = FOLDER / "crashers"
 ROOT = FOLDER.parents[1]
 CORPORA = ROOT / ".cache" / "fuzz"
 
-NAMES = ("vault", "entra", "texts", "configuration", "protobuf")
+NAMES = ("vault", "entra", "texts", "configuration", "calls", "protobuf")
 LONGEST_INPUT = 16384  # bytes
 SECONDS_FOR_ONE_INPUT = 5
 MEGABYTES = 1024

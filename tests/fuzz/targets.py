@@ -12,9 +12,12 @@ from pathlib import Path
 from exporter.config.load import load_config
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP, dump_yaml
 from exporter.core.values import Step
+from exporter.sqlserver.calls import FUNCTIONS, read_event
+from exporter.sqlserver.document import OTHER, section_problem
 from tests.fuzz import encodings, seeds
 from tests.fuzz.exchanges import Reported
 from tests.fuzz.invariants import check_answer, check_text
+from tests.support.sql_readings import an_event
 
 # A file and a variable for fuzzed configurations. No result of `load_config` may contain their content.
 MARK = "S3CRET-MARK-in-a-file"
@@ -67,6 +70,11 @@ def _answers(*, of_entra: bool) -> list[bytes]:
 def _check_text(data: bytes) -> None:
     check_text(data.decode("utf-8", "surrogateescape"))
     check_text(data.decode("latin-1"))
+
+
+def _check_call(data: bytes) -> None:
+    row = read_event(data.decode("utf-8", "surrogateescape"), {"azurekv": "AzureKV"})
+    assert row is None or (section_problem("calls", [row]) is None and row["function"] in {*FUNCTIONS, OTHER})
 
 
 def _check_configuration(data: bytes) -> None:
@@ -131,5 +139,10 @@ TARGETS: Mapping[str, Target] = {
         _check_text, lambda: [text.encode() for text in seeds.TEXTS], _TEXT_WORDS,
     ),
     "configuration": Target("a configuration file", _check_configuration, seeds.configurations, _CONFIGURATION_WORDS),
+    "calls": Target(
+        "an event of SQL Server about a call to its provider, as XML",
+        _check_call, lambda: [an_event("19:00:01", function=function).encode() for function in sorted(FUNCTIONS)],
+        ("<!DOCTYPE x [", "<!ENTITY", "<![CDATA[", "]]>", "&#0;", "<value>", "</value>", "cred_prov_result", "4294967296"),
+    ),
     "protobuf": Target("labels and numbers of a scrape in protobuf", encodings.check_encoding, encodings.seeds, ("\0", "\n", "\\", "é", "€")),
 }  # fmt: skip

@@ -125,3 +125,30 @@ def an_unread_server(address: str = "n1\\SQLPRD01", **changes: Any) -> SqlServer
     """Return a SQL Server that was never read."""
     known: dict[str, Any] = {"sql_instance": "", "host": "", "attempted_at": READ_AT, "failure": "does not answer"}
     return SqlServerReading(address=address, **(known | changes))
+
+
+# SQL Server's own calls, of a session that runs since the morning.
+SESSION: dict[str, str | int] = {
+    "started_utc": "2026-11-26T06:00:00",
+    "dropped": 0,
+    "is_filtered": 0,
+    "file": r"C:\Log\x_0_134.xel",
+}
+
+
+def a_call(
+    first: str, *, last: str = "", function: str = "SqlCryptDecrypt", code: str = "0", calls: int = 1, provider: str = "AzureKV"
+) -> dict[str, str | int]:
+    """Return the row of calls of one function at a time of the day of `READ_AT`."""
+    times = {"first_utc": f"2026-11-26T{first}", "last_utc": f"2026-11-26T{last or first}"}
+    return {"function": function, "code": code, "provider": provider, "calls": calls, **times}
+
+
+def an_event(time: str, *, function: str = "SqlCryptDecrypt", code: int | str = 0, provider: str = "AzureKV") -> str:
+    """Return the XML of an event, as SQL Server writes it."""
+    return (
+        f'<event name="sec_ekm_provider_called" package="sqlserver" timestamp="2026-11-26T{time}.250Z">'
+        f'<data name="cred_prov_result"><type name="int32" package="package0"></type><value>{code}</value><text></text></data>'
+        f'<data name="cred_prov_name"><value><![CDATA[{provider}]]></value></data>'
+        f'<data name="cred_prov_api"><value><![CDATA[{function}]]></value></data></event>'
+    )

@@ -72,6 +72,9 @@ def without_apply(statement: exp.Expression) -> exp.Expression:
             call, alias = join.this.this.expression, join.this.alias
             conditions = [exp.EQ(this=exp.column(one.name, alias), expression=one.copy()) for one in call.expressions]
             join.replace(exp.Join(this=exp.table_(call.name, "sys", alias=alias), on=exp.and_(*conditions)))
+    for table in statement.find_all(exp.Table):  # a function of constants
+        if isinstance(table.this, exp.Func):
+            table.set("this", exp.to_identifier(str(table.this.this)))
     return statement
 
 

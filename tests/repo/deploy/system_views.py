@@ -98,6 +98,25 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     # What xp_readerrorlog returns, which Microsoft does not document, and DBCC TRACESTATUS (page dbcc-tracestatus-transact-sql).
     "error_log_lines": (ERROR_LOG, "logged process line", ""),
     "trace_status": (ANYBODY, "flag is_on is_global is_session", ""),
+    # Extended events: a session that runs, its events and its targets. `create_time` is local time; `event_predicate` is NULL without one; the XML of
+    # the target event_file names the file that it writes.
+    "dm_xe_sessions": (
+        PERFORMANCE,
+        (
+            "address name pending_buffers total_regular_buffers regular_buffer_size total_large_buffers large_buffer_size total_buffer_size "
+            "buffer_policy_flags buffer_policy_desc flags flag_desc dropped_event_count dropped_buffer_count blocked_event_fire_time create_time "
+            "largest_event_dropped_size session_source"
+        ),
+        "",
+    ),
+    "dm_xe_session_events": (PERFORMANCE, "event_session_address event_name event_package_guid event_predicate", ""),
+    "dm_xe_session_targets": (
+        PERFORMANCE,
+        "event_session_address target_name target_package_guid execution_count execution_duration_ms target_data",
+        "",
+    ),
+    # Page sys-fn-xe-file-target-read-file-transact-sql: it skips the events up to the offset, and `timestamp_utc` came with 2017.
+    "fn_xe_file_target_read_file": (PERFORMANCE, "module_guid package_guid object_name event_data file_name file_offset", ""),
     "database_principals": (
         ANYBODY,
         "name principal_id type type_desc default_schema_name create_date modify_date owning_principal_id sid",

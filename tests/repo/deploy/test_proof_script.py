@@ -434,3 +434,46 @@ def test_loaded_provider_describes_itself():
         ],
     )
     assert found == [{"provider": "AzureKV", "provider_version": "15.0.2000.440", "friendly_name": "SQL Server Connector"}]
+
+
+SESSION = {
+    "address": b"\x01",
+    "name": "audit of somebody",
+    "create_time": local(hours=3),
+    "dropped_event_count": 2,
+    "dropped_buffer_count": 1,
+}
+CALLED = {"event_session_address": b"\x01", "event_name": "sec_ekm_provider_called"}
+FILE = "C:\\Log\\x_0_134.xel"
+TARGET = {
+    "event_session_address": b"\x01",
+    "target_name": "event_file",
+    "target_data": f'<EventFileTarget truncated="0"><Buffers logged="1" dropped="0"/><File name="{FILE}"/></EventFileTarget>',
+}
+
+
+def traces(session=SESSION, event=CALLED, target=TARGET):
+    return rows("trace", dm_xe_sessions=[session], dm_xe_session_events=[event], dm_xe_session_targets=[target])
+
+
+def test_session_is_found_by_what_it_records():
+    found = {"started_utc": utc(hours=3), "dropped": 3, "is_filtered": 0, "file": FILE}
+    assert traces() == [found]
+    assert traces(event=CALLED | {"event_predicate": "(NOT [cred_prov_result]=(0))"}) == [found | {"is_filtered": 1}]
+    assert traces(event=CALLED | {"event_name": "wait_info"}) == []
+    assert traces(target=TARGET | {"target_name": "ring_buffer"}) == []
+    assert traces(target=TARGET | {"target_data": "<EventFileTarget/>"}) == []
+
+
+def test_calls_have_events_of_providers_alone_in_their_order():
+    event = {"object_name": "sec_ekm_provider_called", "event_data": "<event/>" + "x" * 3000, "file_name": FILE}
+    found = rows(
+        "calls",
+        fn_xe_file_target_read_file=[
+            event | {"file_offset": 1024},
+            event | {"file_offset": 512},
+            event | {"object_name": "login"},
+        ],
+    )
+    assert [row["offset"] for row in found] == [512, 1024]
+    assert {(row["file"], row["anew"], len(row["event"])) for row in found} == {(FILE, 1, 2000)}

@@ -45,6 +45,7 @@ def test_scripts_are_listed_with_one_line_each(capsys):
         "prove.sql",
         "retire-version.sql",
         "signins.kql",
+        "trace-ekm.sql",
         "verify.sql",
     ]
     assert lines[-1] == "verify.sql            Shows whether this node started with the new secret."

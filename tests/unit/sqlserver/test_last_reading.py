@@ -17,6 +17,7 @@ from exporter.sqlserver.reading import united
 from exporter.state.store import LARGEST
 from tests.support.sql_inventory import rows_of
 from tests.support.sql_monitors import a_document, a_server, failed
+from tests.support.sql_readings import a_call
 from tests.support.values import replace
 
 SERVER = a_server()
@@ -739,3 +740,14 @@ def test_local_time_is_never_wrong_in_the_unsafe_direction(offsets, happened, re
             assert not {"credentials", "start"} & reading.document.errors.keys()
             assert minutes(SPRING, happened) <= modified(reading) <= minutes(SPRING, max(now, happened + 120))
             assert section(reading, "start")[0]["started_utc"] <= minutes(SPRING, happened)
+
+
+def test_calls_and_their_place_survive_a_restart_and_go_with_the_session():
+    session = {"started_utc": "2026-11-26T06:00:00", "dropped": 0, "is_filtered": 0, "file": r"C:\Log\x_0_134.xel", "offset": 512}
+    calls = [a_call("19:59:00", calls=3)]
+    known, _ = restored(stored(after(a_document(trace=[session], calls=calls))), SERVER)
+    assert known.document.sections["trace"] == (session,)
+    later = updated(known, SERVER, a_document(trace=[session | {"offset": 1024}], calls=calls), SECOND, refused=False)
+    assert [row["calls"] for row in later.document.sections["calls"]] == [6]
+    gone = updated(later, SERVER, a_document(trace=[]), THIRD, refused=False)
+    assert "calls" not in {*gone.document.sections, *gone.read_at}
