@@ -14,6 +14,7 @@ from exporter.metrics.counters import COUNTED, PATH_PARTS
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.spec import Level, MetricSpec, MetricType
 from exporter.metrics.target_families import TARGET_METRICS, phases_at
+from exporter.sqlserver.calls import OPTIONAL
 from exporter.sqlserver.document import CHANGES, PROOF_SECTIONS, SECTIONS
 from exporter.sqlserver.reading import BACKUP_TYPES
 
@@ -28,6 +29,7 @@ TARGET: Final = "each target that certainly lists it"
 DIFFERENCE: Final = "each difference from the configuration"
 OWNED: Final = "each availability group, or none, if a target lists the SQL Server"
 FILLS: Final = "each database whose log backups are late while its key fails"
+CALL: Final = "each function and result of its calls, if a session records them"
 SAID: Final = "each thing of which an alert says what to do first"
 MISSING: Final = "each row of the evidence that a restart lacks, for each key"
 FAILING: Final = "each key that is due to be proven"
@@ -119,6 +121,7 @@ OF_SQL_SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     FILLS: ("mssql_ekm_log_full_timestamp_seconds",),
     BACKUP: ("mssql_ekm_backup_started_timestamp_seconds", "mssql_ekm_backup_finished_timestamp_seconds"),
     "each code in the error log": ("mssql_ekm_error_log_lines", "mssql_ekm_error_log_last_timestamp_seconds"),
+    CALL: ("mssql_ekm_calls_last_hour", "mssql_ekm_call_timestamp_seconds"),
 }
 # A family that every target has; a setting adds one more series to it.
 _ANYWAY = frozenset({"ekm_credential_usable"})
@@ -153,9 +156,9 @@ def of_each_database(level: Level) -> int:
 def of_a_sql_server(level: Level) -> int:
     """Return the most series of a healthy SQL Server without databases and groups, with one provider, credential and key."""
     without_credential = "each key that protects a database, and whose login has no credential"
-    left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, OWNED, FILLS, SAID, MISSING, FAILING, without_credential)
+    left_out = (DATABASE, BACKUP, TARGET, DIFFERENCE, OWNED, FILLS, SAID, CALL, MISSING, FAILING, without_credential)
     ones = sum(for_each(what, level) for what in OF_SQL_SERVERS if what not in left_out)
-    return ones + len((*SECTIONS, *PROOF_SECTIONS, CHANGES)) - 1
+    return ones + len({*SECTIONS, *PROOF_SECTIONS, CHANGES} - OPTIONAL) - 1
 
 
 def bounds_and_more(spec: MetricSpec) -> str:

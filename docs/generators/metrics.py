@@ -32,6 +32,7 @@ from exporter.metrics.own import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.metrics.sql_server_families import FEW, MOST
 from exporter.metrics.target_families import ROLES
+from exporter.sqlserver.calls import OPTIONAL
 from exporter.sqlserver.differences import DifferenceKind
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
 from exporter.sqlserver.proof import ProofSource
@@ -168,9 +169,9 @@ def _values() -> str:
         "endpoint` of `ekm_exporter_requests_total": REQUESTED,
         "reason` of `ekm_exporter_probes_skipped_total": SKIP_REASONS,
         "reason` of `ekm_last_failure_info": Reason,
-        "section": (*SECTIONS, *PROOF_SECTIONS),
+        "section": [section for section in (*SECTIONS, *PROOF_SECTIONS) if section not in OPTIONAL],
         "type": BACKUP_TYPES.values(),
-        "source` of `mssql_ekm_proven_timestamp_seconds": ProofSource,
+        "source` of `mssql_ekm_proven_timestamp_seconds": [source for source in ProofSource if source is not ProofSource.CALL],
         "kind` of `mssql_ekm_difference_databases": DifferenceKind,
     }
     return table(("label", "values"), ((f"`{label}`", _labels(values)) for label, values in lists.items()))

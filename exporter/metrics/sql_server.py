@@ -18,6 +18,7 @@ from exporter.metrics.spec import Values
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
 from exporter.metrics.text import LabelSet
 from exporter.sqlserver.alerting import Watch, WatchedServer, first_actions, full_at, proofs_missing, read_until
+from exporter.sqlserver.calls import CALLS, OPTIONAL, calls_of_an_hour
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, cell_time, thumbprint_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
@@ -242,12 +243,28 @@ def sql_server_samples(reading: SqlServerReading, differences: Iterable[Differen
     rows = rows_of(reading.document)
     of_reading: dict[str, Iterable[_Known]] = {
         "mssql_ekm_read_success": [((), float(not reading.failure))],
-        "mssql_ekm_section_timestamp_seconds": (((name,), at) for name, at in reading.read_at.items()),
+        "mssql_ekm_section_timestamp_seconds": (((name,), at) for name, at in reading.read_at.items() if name not in OPTIONAL),
     }
     of_rows = _of_rows(rows) if reading.document.sections else dict.fromkeys(_of_rows(rows), ())
-    values = difference_samples(differences) | _values({**of_reading, **of_rows})
+    values = difference_samples(differences) | _values({**of_reading, **of_rows}) | call_samples(reading)
     # Few of the databases may have series, but all logs of a volume share its room.
     return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), frozenset(rows.databases.values()))
+
+
+def call_samples(reading: SqlServerReading) -> Values:
+    """Return the samples of SQL Server's own calls; none without a session that records them."""
+    last: dict[tuple[str, str], float] = {}
+    for row in reading.document.sections.get(CALLS, ()):
+        if (at := cell_time(row, "last_utc")) is not None:
+            last.setdefault((label(row, "function"), label(row, "code")), at)  # the latest rows come first
+    shown = dict(islice(last.items(), FEW))
+    hour = calls_of_an_hour(reading) or {}
+    return _values(
+        {
+            "mssql_ekm_calls_last_hour": ((own, float(hour[own])) for own in shown if own in hour),
+            "mssql_ekm_call_timestamp_seconds": shown.items(),
+        }
+    )
 
 
 def difference_samples(differences: Iterable[Difference]) -> Values:

@@ -219,4 +219,17 @@ SQL_SERVER_METRICS: Final = (
         "code",
         level=Level.DEFAULT,
     ),
+    _sql_server(
+        "mssql_ekm_calls_last_hour",
+        "Calls of SQL Server to its EKM provider in the hour before the reading, by function and result: code 0 is a success. Absent without a session that "
+        "records all of them. Function and code other have all unknown ones.",
+        "function code",
+        level=Level.DEFAULT,
+    ),
+    _sql_server(
+        "mssql_ekm_call_timestamp_seconds",
+        f"Time of the last call of SQL Server to its EKM provider, by function and result, for 35 days. At most {FEW} of a SQL Server.",
+        "function code",
+        level=Level.DEFAULT,
+    ),
 )

@@ -8,6 +8,7 @@ from exporter.core.durations import clock_text
 from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
 from exporter.knowledge.reason_row import sentence
 from exporter.presentation.sql import SqlCause, difference_text, ended_at, first_action, first_actions, proof_key, urgency_text
+from exporter.sqlserver.calls import calls_text, failed_call, lacks_session
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import Evidence, evidence_of
@@ -52,6 +53,7 @@ _MEANINGS: Mapping[ProofState, str] = {
     ProofState.CLOSED: "databases of a SQL Server did not open, so applications cannot use them",
     ProofState.FAILING: "a SQL Server does not get its key, also while a probe succeeds",
 }
+_NO_SESSION = "What SQL Server asks its provider is not recorded: `ekm-exporter script trace-ekm.sql` prints the session for that, which a DBA makes."
 # The title of a cause, and what its age counts from.
 _TITLES: Mapping[ProofState, tuple[str, str]] = {
     ProofState.CLOSED: ("SQL Server itself: databases did not open", "began "),
@@ -82,6 +84,7 @@ def proof_lines(urls: Urls, view: TargetView) -> Child:
         element("ul", entries, class_="proofs", aria_label="Proven by SQL Server itself"),
         element("p", WITHOUT_THE_KEY) if any(_needs_effect(view, each) for each in shown) else None,
         element("p", f"{rest:,} more SQL Servers are less urgent. The API lists them.", class_="quiet") if rest > 0 else None,
+        element("p", prose(_NO_SESSION), class_="quiet") if any(lacks_session(each.reading) for each in shown) else None,
     ]
 
 
@@ -104,6 +107,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         f"{sentence(stalled)} {sentence(proof)} " if stalled else f"{proof}. ",
         urgent,
         _left_over(over, view.now),
+        element("p", sentence(calls)) if (calls := calls_text(server.reading, server.proof.altered_at, view.now)) else None,
         start_here(urls) if server.proof.closed else None,
         copyable(first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True))
         if is_own
@@ -198,6 +202,7 @@ def sql_cause(urls: Urls, cause: SqlCause, now: float) -> Html:
         who_acts(f"{OWNERS[Owner.DBA]}, with an administrator of the host" if cause.is_of_host else OWNERS[Owner.DBA]),
         element("p", named_servers([each.server for each in servers]), read_text(first, now), ". ", targets),
         element("p", sentence(text)) if text else None,
+        element("p", sentence(failed.text(now))) if (failed := failed_call(first.reading, first.free_of_codes_at)) else None,
         _left_over(cause.ended_at, now),
         start_here(urls) if is_closed else None,
         copyable(first_actions(servers, first, cause.ended_at, now, target=cause.target_of(first), is_ready=cause.is_probed)),

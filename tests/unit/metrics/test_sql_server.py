@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from docs.generators.cardinality import BACKUP, DATABASE, DIFFERENCE, FILLS, OF_SQL_SERVERS, of_a_sql_server, of_each_database
+from docs.generators.cardinality import (
+    BACKUP,
+    CALL,
+    DATABASE,
+    DIFFERENCE,
+    FILLS,
+    OF_SQL_SERVERS,
+    of_a_sql_server,
+    of_each_database,
+)
 from exporter.config.settings import MaintenanceWindow
 from exporter.metrics.spec import Level
 from exporter.metrics.sql_server import (
@@ -32,7 +41,17 @@ from tests.support.factories import a_target
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
 from tests.support.sql_differences import URI, a_difference
 from tests.support.sql_inventory import altering
-from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, unix, with_growing_logs
+from tests.support.sql_readings import (
+    READ_AT,
+    SESSION,
+    a_call,
+    a_reading,
+    an_unread_server,
+    proof_rows,
+    sections_of,
+    unix,
+    with_growing_logs,
+)
 from tests.support.values import replace
 
 PREFIX = "mssql_ekm_"
@@ -586,6 +605,23 @@ def test_a_database_adds_the_documented_series():
 def test_a_row_adds_the_documented_series(what, change):
     added = of_the_fullest(change=change) - of_the_fullest()
     assert {name: added[name] for name in OF_SQL_SERVERS[what]} == dict.fromkeys(OF_SQL_SERVERS[what], 1)
+
+
+def test_calls_of_a_session_add_the_documented_series_and_none_without_it():
+    calls = [a_call("19:59:00", calls=3), a_call("19:10:00", calls=2), a_call("18:00:00", code="3303")]
+    values = sql_server_samples(a_reading(sections={"trace": [SESSION], "calls": calls}))
+    unwrapped, failed = (("function", "SqlCryptDecrypt"), ("code", "0")), (("function", "SqlCryptDecrypt"), ("code", "3303"))
+    assert values["mssql_ekm_calls_last_hour"] == [(unwrapped, 5.0)]
+    assert dict(values["mssql_ekm_call_timestamp_seconds"]) == {
+        unwrapped: unix("2026-11-26T19:59:00"),
+        failed: unix("2026-11-26T18:00:00"),
+    }
+    sections = {dict(labels)["section"] for labels, _ in values["mssql_ekm_section_timestamp_seconds"]}
+    assert sections == set(sections_of())
+    partly = sql_server_samples(a_reading(sections={"trace": [SESSION | {"is_filtered": 1}], "calls": calls}))
+    assert partly["mssql_ekm_calls_last_hour"] == []
+    gone = sql_server_samples(a_reading(sections={"trace": []}))
+    assert [gone[name] for name in OF_SQL_SERVERS[CALL]] == [[], []]
 
 
 def test_a_difference_adds_the_documented_series():

@@ -16,7 +16,16 @@ from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.web import api, app
 from exporter.web.pages import fleet as fleet_module
 from tests.support.sql_differences import PINNED, URI, a_difference
-from tests.support.sql_readings import READ_AT, a_reading, an_unread_server, proof_rows, sections_of, with_growing_logs
+from tests.support.sql_readings import (
+    READ_AT,
+    SESSION,
+    a_call,
+    a_reading,
+    an_unread_server,
+    proof_rows,
+    sections_of,
+    with_growing_logs,
+)
 from tests.support.values import replace
 from tests.support.web_factories import bad, config, good, target
 from tests.support.web_server import Service, answer, get, serving, tickets, unzipped, words
@@ -616,3 +625,34 @@ async def test_many_restarts_that_are_not_ready_are_counted():
     assert shown.index("not ready, so it is first") < shown.index("N0, key key_2C56")
     assert "5 more: /api/v1/sql-servers has all." in shown
     assert SUMMARY not in words((await answer(service_of("n1", readings=[growing()]), "/"))[2])
+
+
+NO_SESSION = "What SQL Server asks its provider is not recorded: ekm-exporter script trace-ekm.sql prints the session for that, which a DBA makes."
+
+
+async def test_page_has_the_calls_of_a_sql_server_and_says_once_how_to_have_them():
+    calls = [a_call("19:59:00", calls=41), a_call("19:30:00", function="SqlCryptOpenSession", code="3303")]
+    traced = a_reading(sections={"trace": [SESSION], "calls": calls, "credentials": altered("18:10:00")})
+    shown = await page_of(service_of("n1", readings=[traced]))
+    assert (
+        "This server asked its provider 42 times in the last hour, 41 of them SqlCryptDecrypt; SqlCryptOpenSession failed with 3303"
+        in shown
+    )
+    assert "1 h 20 min after the credential was altered (an older token is assumed to serve for two hours)." in shown
+    assert NO_SESSION not in shown
+    without = [a_reading(address=host, host=host, sections={"trace": []}) for host in ("n1", "n2")]
+    shown = await page_of(service_of("n1", "n2", readings=without))
+    assert shown.count(NO_SESSION) == 1
+    assert "asked its provider" not in shown
+    assert NO_SESSION not in await page_of(service_of("n1", readings=[a_reading()]))
+
+
+async def test_card_of_a_failing_sql_server_has_the_function_and_its_code():
+    calls = [a_call("19:50:00", function="SqlCryptOpenSession", code="3303")]
+    errors = [{"code": "3303", "lines": 2, "first_utc": f"{DAY}19:10:00", "last_utc": f"{DAY}19:50:00"}]
+    failing = a_reading(sections={"trace": [SESSION], "calls": calls, "errors": errors})
+    assert "SqlCryptOpenSession failed with 3303 at 19:50 UTC." in words(
+        (await answer(service_of("n1", readings=[failing]), "/"))[2]
+    )
+    silent = a_reading(sections={"errors": errors})
+    assert "SqlCrypt" not in words((await answer(service_of("n1", readings=[silent]), "/"))[2])
