@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from exporter.core.durations import clock_text, known_time, span_text
 from exporter.knowledge.code_row import Category, ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
+from exporter.sqlserver.calls import DECRYPT
 from exporter.sqlserver.document import (
     BACKUP_MESSAGES,
     OPEN_MESSAGES,
@@ -48,12 +49,14 @@ class ProofSource(StrEnum):
     FULL_BACKUP = "full_backup"
     DIFFERENTIAL_BACKUP = "differential_backup"
     LOG_BACKUP = "log_backup"
+    CALL = "call"  # of the gate alone: which key it was follows only if there is one
 
 
 GAPS: Final = 3  # from so many gaps on, the rhythm of backups is known
 # From this age on, a use is too old if its rhythm is not known. Full backups may be weekly. A node without backups proves its keys at a start alone.
 OLDEST: Final[Mapping[ProofSource | None, float]] = {
     ProofSource.LOG_BACKUP: 90_000.0, ProofSource.DIFFERENTIAL_BACKUP: 8 * A_DAY, ProofSource.FULL_BACKUP: 8 * A_DAY,
+    ProofSource.CALL: 8 * A_DAY,
     ProofSource.START: math.inf, None: math.inf,
 }  # fmt: skip
 # Backups of files and of parts of a database ask the vault as a full one does.
@@ -145,6 +148,8 @@ class KeyUse(NamedTuple):
         return self.began_at >= change + grace or (self.started_at is not None and self.started_at > change)
 
     def text(self, now: float) -> str:
+        if self.source is ProofSource.CALL:
+            return f"{span_text(now - self.at)} ago, successful {DECRYPT}"
         done = "start that opened" if self.source is ProofSource.START else f"{self.source.value.replace('_', ' ')} of"
         return f"{span_text(now - self.at)} ago, {done} [{self.database}]"
 

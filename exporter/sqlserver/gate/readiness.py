@@ -17,6 +17,7 @@ from exporter.core.durations import ago, clock_text, known_time, span_text, writ
 from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
+from exporter.sqlserver.calls import CALLS, TRACE, proving_call
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time
 from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
@@ -44,8 +45,11 @@ LOGS_GROW: Final = (
     "While SQL Server cannot use the key, log backups fail, and each log grows until its limit or the end of its disk"
 )
 _DEVICE, _FAILED_BACKUP = BACKUP_MESSAGES
+_CALL_LASTS: Final = 60.0  # seconds, at most: an event has the end of its call
 _RHYTHM: Final = 1.5  # times the second-longest gap
 
+
+_WITHOUT_RHYTHM: Final = frozenset({ProofSource.START, ProofSource.CALL})
 
 Cell = str | int | None
 
@@ -96,7 +100,8 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
         "the logs have room", "the logs' size and growth, while backups or a target fail", "not ready below four hours"),
     Evidence.USED: EvidenceText(
         "this node itself used this key, and nothing that it rests on changed since",
-        "a start that opened, or a backup that finished, of a database under this key on this node: begun two hours after the credential was altered, the key "
+        "a start that opened, or a backup that finished, of a database under this key on this node, or a successful `SqlCryptDecrypt` of its provider, if a "
+        "[session records calls](sql-servers.md#sql-servers-own-calls), none was lost since and the provider has one key and one credential there: begun two hours after the credential was altered, the key "
         "was set or encryption began (a start at once; a managed identity 24 hours), and after provider, DLL, option and mapping were first seen as they are",
         "not known"),
     Evidence.SECRET: EvidenceText(
@@ -112,7 +117,7 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
     Evidence.RECENT: EvidenceText(
         "the use is not too old",
         "a backup: 1.5 times the second-longest gap between such backups in 35 days (fewer than three gaps: 25 hours for log backups, 8 days for others). "
-        "A start: 35 days, unless backups stopped on every replica",
+        "A start: 35 days, a call: 8 days, unless backups stopped on every replica",
         "not known"),
     Evidence.NODES: EvidenceText(
         "the same for each node that the databases may move to", "the replicas of their groups, and the nodes of a failover cluster instance", "as above"),
@@ -214,8 +219,22 @@ class NodeKey:
         """What this node did with the key; nothing happened after it was read. A cluster instance shares its backups with its other nodes."""
         since = (started(self.reading) or math.inf) if len(self.dependency.usage.instance.nodes) > 1 else -math.inf
         until = self.at + CLOCK_TOLERANCE
-        uses = key_uses(self.reading).get(self.proof.proof.thumbprint, ())
+        uses = (*key_uses(self.reading).get(self.proof.proof.thumbprint, ()), *self._calls)
         return [use for use in uses if since <= use.began_at <= use.at <= until]
+
+    @property
+    def _calls(self) -> Iterator[KeyUse]:
+        """Yield the last call that unwrapped the key. It names no key and no credential: it proves if its provider has one of each on this node."""
+        instance, provider = self.dependency.usage.instance, self.dependency.usage.key.provider
+        number = [len([one for one in those if one.provider == provider]) for those in (instance.keys, instance.credentials)]
+        at = proving_call(self.reading, provider) if number == [1, 1] else None
+        if at is None or not all(self.is_fresh(self.reading, section) for section in (TRACE, CALLS)):
+            return
+        names = {one.name for one in self.dependency.usage.databases}
+        opened = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(self.reading, "opened")}
+        times = [opened.get(name) for name in names]
+        set_at = max((one for one in times if one is not None), default=None) if None not in times else None
+        yield KeyUse(at, at - _CALL_LASTS, ProofSource.CALL, ", ".join(sorted(names)), set_at=set_at)
 
     @cached_property
     def new_uses(self) -> list[KeyUse]:
@@ -523,7 +542,7 @@ def _log(case: NodeKey) -> Iterator[GateReason]:
     if last is None:
         return
     if "errors" not in case.reading.read_at and is_denied(case.reading.document.errors.get("errors", "")):
-        if not any(use.source is not ProofSource.START and _is_recent(use, case) for use in case.good_uses):
+        if not any(use.source not in _WITHOUT_RHYTHM and _is_recent(use, case) for use in case.good_uses):
             yield reason(Condition.LOG_NOT_READ, server=case.server, cause="the login may not read it")
         return
     fresh = all(case.is_fresh(case.reading, name) for name in ("errors", "log"))
@@ -620,7 +639,7 @@ def _is_recent(use: KeyUse, case: NodeKey) -> bool:
     """Whether a further use is not missing when the server was read: a backup follows the rhythm of its kind."""
     if case.at - use.at > _oldest(use, case.question):
         return False
-    return use.source is not ProofSource.START or not _have_stopped(case)
+    return use.source not in _WITHOUT_RHYTHM or not _have_stopped(case)
 
 
 def _oldest(use: KeyUse, question: Question) -> float:
@@ -631,7 +650,7 @@ def _oldest(use: KeyUse, question: Question) -> float:
 
 def _have_stopped(case: NodeKey) -> bool:
     """Whether this node made backups of a database under the key, and no node of its groups does any more."""
-    own = [use for use in case.uses if use.source is not ProofSource.START]
+    own = [use for use in case.uses if use.source not in _WITHOUT_RHYTHM]
     if not own or any(_is_recent(use, case) for use in own):
         return False
     names = {use.database for use in own}

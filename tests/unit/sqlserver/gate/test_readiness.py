@@ -6,7 +6,7 @@ from exporter.sqlserver.gate.conditions import CONDITIONS, Condition, GateReason
 from exporter.sqlserver.gate.readiness import EVIDENCE, Evidence, evidence_of
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import DAY, HOUR, NOW, URIS, answer, answer_of, conditions, row, state
-from tests.support.sql_readings import a_reading, proof_rows, sections_of, with_growing_logs
+from tests.support.sql_readings import SESSION, a_call, a_reading, proof_rows, sections_of, with_growing_logs
 from tests.support.values import replace
 
 TODAY = "2026-11-26T"
@@ -72,6 +72,18 @@ START_ONLY = {"backups": []}
 NAMED = [sections_of()["databases"][0], sections_of()["databases"][0] | {"name": "hr"}]
 
 
+ALTERED = {"credentials": credential(f"{TODAY}17:30:00")}
+WEEKLY = backup("2026-11-22T01:00:00", kind="D", gaps=3, second_seconds=7 * 86400)
+OLD_CALL = a_call("19:00:00") | dict.fromkeys(("first_utc", "last_utc"), "2026-11-18T19:00:00")
+ANOTHER_KEY = sections_of()["keys"][0] | {"name": "other", "thumbprint": "0x2C57"}
+
+
+def called(*calls, **session):
+    """A session that records the calls of the provider, by default one that unwrapped at 19:50."""
+    known = SESSION | {"started_utc": "2026-11-01T00:00:00"} | session
+    return {"trace": [known], "calls": list(calls or [a_call("19:50:00")])}
+
+
 CASES = {
     Evidence.READ: [
         ("nothing is changed", reading(), []),
@@ -124,6 +136,25 @@ CASES = {
         ("a DLL that is not loaded", reading(changes=without("dll"), modules=[]), []),
         ("seen at an unknown time", reading(changes=changed("option", "later")), ["inventory_gap", "credential_not_proven"]),
         ("a backup of tomorrow", reading(opened=[], backups=[backup("2026-11-27T19:00:00")]), ["inventory_gap", "credential_not_proven"]),
+        ("a secondary after ALTER CREDENTIAL", reading(**ALTERED, **START_ONLY), ["credential_not_proven"]),
+        ("its provider unwrapped two hours later", reading(**ALTERED, **START_ONLY, **called()), []),
+        ("a minute less, as a call takes its time", reading(**ALTERED, **START_ONLY, **called(a_call("19:30:59"))), ["credential_not_proven"]),
+        ("a full backup each week", reading(**ALTERED, backups=[WEEKLY]), ["credential_not_proven"]),
+        ("and its provider unwrapped since", reading(**ALTERED, backups=[WEEKLY], **called()), []),
+        ("a call that failed since", reading(**ALTERED, **called(a_call("19:50:00"), a_call("19:55:00", code="3303"))), ["credential_not_proven"]),
+        ("a call of another provider", reading(**ALTERED, **called(a_call("19:50:00", provider="Luna"))), ["credential_not_proven"]),
+        ("a session that lost events since", reading(**ALTERED, **called(lost_utc=f"{TODAY}19:55:00")), ["credential_not_proven"]),
+        ("a session that began since", reading(**ALTERED, **called(started_utc=f"{TODAY}19:55:00")), ["credential_not_proven"]),
+        ("a session with a predicate", reading(**ALTERED, **called(is_filtered=1)), []),
+        ("calls that were read two hours ago", reading(aged=["calls"], **ALTERED, **called()), ["credential_not_proven"]),
+        ("a session that was", reading(aged=["trace"], **ALTERED, **called()), ["credential_not_proven"]),
+        ("a call, and the key was set since", reading(opened=[sections_of()["opened"][0] | {"set_utc": f"{TODAY}18:00:00"}], **called()),
+         ["credential_not_proven"]),
+        ("when the key was set is not known, but it was called", reading(**lacking("opened", "set_utc"), **called()),
+         ["inventory_gap", "credential_not_proven"]),
+        ("a second key of the provider", reading(**ALTERED, **called(), keys=[*sections_of()["keys"], ANOTHER_KEY]), ["credential_not_proven"]),
+        ("a second credential of it", reading(credentials=[*ALTERED["credentials"], *credential(f"{TODAY}01:00:00", name="other")], **called()),
+         ["credential_not_proven"]),
     ],
     Evidence.SECRET: [
         ("a known end of months ago", reading(changes=ended("2026-08-01T00:00:00")), []),
@@ -161,6 +192,7 @@ CASES = {
         ("no right, and a start alone", reading(lacks={"errors": DENIED}, **START_ONLY), ["log_not_read"]),
     ],
     Evidence.RECENT: [
+        ("a call of eight days ago", reading(credentials=credential("2026-11-17T00:00:00"), **START_ONLY, **called(OLD_CALL)), ["proof_old"]),
         ("log backups every hour", reading(backups=[backup("18:30")]), []),
         ("one is missing", reading(backups=[backup("18:00")]), ["proof_old"]),
         ("few log backups", reading(backups=[backup("2026-11-25T19:00:00", gaps=2)]), []),
