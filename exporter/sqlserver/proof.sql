@@ -458,8 +458,7 @@ GO
 
 -- The calls in the files of that session: events as XML, which has UTC, since SQL Server 2016 shows no other time. `run` puts in the path, reads on
 -- from the last file and offset, and reads all files anew if that file has rolled away. An event without its first 2,000 characters is not counted.
--- Cost: a row for each new call, at most 2,000; SQL Server reads the files from the offset to their end, with trace-ekm.sql 10 MB at most. The
--- worst is the first time.
+-- Cost: a row for each new call, at most 2,000; SQL Server reads the files from the offset to their end. The worst is the first time, with 10 MB.
 -- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Source: sys.fn_xe_file_target_read_file.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"calls","rows":', ISNULL((
     SELECT TOP (2000)
