@@ -2,14 +2,14 @@
 
 import pytest
 
-from exporter.core.values import Mode, Outcome, Step
+from exporter.core.values import Mode, Step
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.probing.auxiliary import AuxiliaryProbe, auxiliary_probes
 from exporter.runtime.loop import LoopLag
 from exporter.simulator.simulator import Simulator
 from tests.support import auxiliary_simulated
-from tests.support.auxiliary_factories import NAMES, OLDER, PINNED, TARGET, TODAY, plain
+from tests.support.auxiliary_factories import NAMES, PINNED, TARGET, TODAY, plain
 from tests.support.auxiliary_simulated import ARCHIVE, PRIMARY, RECOVERY
 from tests.support.running import a_prober
 from tests.support.slow_host import stalled_loop
@@ -93,31 +93,6 @@ async def test_identity_of_another_host_is_unknown(harness, monkeypatch):
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True) | {AuxiliaryKind.NEXT: None}
 
 
-async def test_staged_credential_without_permission_is_refused(harness):
-    vault = harness.simulator.state.environment.vaults[PRIMARY]
-    vault.permissions[auxiliary_simulated.CLIENTS["staged"]] = frozenset({"get", "unwrapKey"})
-    _, results = await harness.probe()
-    assert failure(results[AuxiliaryKind.NEXT]) == (False, Step.WRAP_KEY, 3113, Reason.FORBIDDEN_POLICY)
-
-
-async def test_staged_credential_with_expired_key_is_usable(harness):
-    harness.simulator.apply("key_expired", vault=PRIMARY)
-    report, results = await harness.probe()
-    assert report.readiness.ready
-    assert report.step(Step.WRAP_KEY).outcome is Outcome.FAILED
-    assert usable(results) == dict.fromkeys(AuxiliaryKind, True) | {AuxiliaryKind.NEWEST: False}
-
-
-async def test_disabled_key_fails_the_retained_version_only(harness):
-    harness.simulator.set_fault("key_disabled", vault=ARCHIVE)
-    harness.simulator.set_fault("key_disabled", vault=PRIMARY)
-    _, results = await harness.probe()
-    assert results[AuxiliaryKind.NEXT].usable is None
-    assert results[AuxiliaryKind.RETAINED].name == f"Archive/{OLDER}"
-    assert results[AuxiliaryKind.RETAINED].usable is False
-    assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_DISABLED
-
-
 async def test_deleted_retained_key_is_soft_deleted(harness):
     harness.simulator.set_fault("key_soft_deleted", vault=ARCHIVE)
     _, results = await harness.probe()
@@ -136,12 +111,6 @@ async def test_recovery_vault_without_the_key_fails(harness, versions, step, rea
     usable, at, _, why = failure(results[AuxiliaryKind.RECOVERY])
     assert (usable, at) == (False, step)
     assert reason in (None, why)
-
-
-async def test_unreachable_recovery_vault_is_unknown(harness):
-    harness.simulator.set_fault("vault_forbidden_firewall", vault=RECOVERY)
-    _, results = await harness.probe()
-    assert results[AuxiliaryKind.RECOVERY].usable is None
 
 
 async def test_newer_version_is_found_by_reading_alone(harness):

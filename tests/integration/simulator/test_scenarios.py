@@ -95,7 +95,7 @@ async def test_every_classification_rule_matches_a_real_response(harness):
                     met |= set(rules_of(result.step, result.facts))
     every = {*classify.STATUS_RULES, *reasons_module.ENTRA_REASONS, *reasons_module.VAULT_REASONS, *classify.FAULT_RULES}
     unmet = {rule for rule in every - met if getattr(rule, "fault", None) not in ELSEWHERE}
-    assert {rule.reason for rule in unmet} == {Reason.ENTRA_UNAVAILABLE}  # by word: Entra sends a number; test_sweeps has it
+    assert {rule.reason for rule in unmet} == {Reason.ENTRA_UNAVAILABLE}  # by word: Entra sends a number; promised.py has it
 
 
 def rules_of(step, facts):

@@ -95,7 +95,7 @@ def test_page_instead_of_a_response_is_shown(fault, body, expected):
         ([70002, 50012], "AADSTS70002: Error validating credentials.", 50012),
         ([900144, 90002], "", 90002),
         ([50131, 530032], "", 530032),
-        (["53003", None], "", None),
+        *(([wrong], "", None) for wrong in ("53003", None, True, -1, 10**8)),
     ],
 )
 def test_entra_number_that_decides_the_reason_is_chosen(codes, text, expected):

@@ -163,6 +163,7 @@ def test_broken_probe_fails_its_first_step_without_a_verdict(generation):
     assert first.code is not None
     assert first.facts.exception == "KeyError"
     assert {each.outcome for each in others} == {Outcome.SKIPPED}
+    assert [each.step for each in report.steps] == list(Step)
     assert report.readiness.ready is None
 
 
@@ -210,7 +211,7 @@ def test_newest_version_is_usable_if_enabled_within_its_dates(changes, fault):
     read = replace(key(), **({"enabled": None, "expires": None, "not_before": None} | changes))
     assert version_fault(read, 100.0).startswith(fault)
     assert bool(version_fault(read, 100.0)) == bool(fault)
-    assert assess_auxiliary(AuxiliaryKind.NEWEST, steps_made(READING), read, at=100.0) is not bool(fault)
+    assert assess_auxiliary(AuxiliaryKind.NEWEST, steps_made(READING), read, at=100.0) is (not fault)
     assert assess_auxiliary(AuxiliaryKind.RETAINED, steps_made(WITHOUT_WRAP), read, at=100.0) is True
 
 
