@@ -162,6 +162,15 @@ def test_runbook_links_exist(runbook):
 
 
 @every_runbook
+def test_runbook_names_other_alerts_only_in_links(runbook):
+    """One that was copied from another still names the other's alert."""
+    linked = r"\[[^\]]*\]\((Ekm\w+)\.md[^)]*\)"
+    text = runbook.read_text()
+    assert set(re.findall(r"\bEkm[A-Z]\w+", re.sub(linked, "", text))) <= {runbook.stem}
+    assert runbook.stem not in re.findall(linked, text)
+
+
+@every_runbook
 def test_runbook_is_short(runbook):
     lines = runbook.read_text().splitlines()
     assert len(lines) <= 100
