@@ -84,7 +84,11 @@ _TEXTS: Final[Mapping[str, str]] = {
         f"target:ekm_failure:latest{{{_TARGET}}}",
         f": {_HAPPENED}, {{{{ .Labels.reason }}}}. {_ACTS} First: {_ACTION}",
     ),
-    "PROBE": _range(f"target:ekm_failure:latest{{{_TARGET}}}", f": {{{{ .Labels.meaning }}}} {_ACTS} {_ACTION}"),
+    "RECOVER": _range(
+        f"target:ekm_failure:latest{{{_TARGET},reason='key_soft_deleted'}}",
+        f"{_ACTS} First: {_ACTION}",
+        none="See the runbook.",
+    ),
     "EXPORTER_FAILURES": _failures("instance=%q"),
     "FORBIDDEN_FAILURES": _failures(
         f"{_CREDENTIAL},page='forbidden'", shown=f"{_HAPPENED}. {_ACTS} If that is intended: {_ACTION}"

@@ -21,6 +21,7 @@ from exporter.knowledge.codes import CODES
 from exporter.runtime.files import decoded
 
 _MOST_READ = 4 * LONGEST  # bytes of standard input
+_LONGEST_TOPIC, _PLACES = 6, 3  # words of a topic, and places that are shown
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,9 +42,19 @@ def run(args: argparse.Namespace) -> int:
 
         found = search.explain(text)
         if found is None:
-            raise Refusal(f"{search.unknown(text)}\n\n{otherwise_text()}")
+            raise Refusal("\n\n".join(filter(None, (search.unknown(text), _places(text), otherwise_text()))))
     print(json.dumps(explanation_data(found), indent=2) if args.json else explanation_text(found))
     return FINE
+
+
+def _places(text: str) -> str:
+    """Return where the documents have a topic of a few words; empty for a pasted text, of which every word is somewhere."""
+    from exporter.presentation.documentation import Documentation  # noqa: PLC0415 - as above
+
+    documentation = Documentation.load() if len(text.split()) <= _LONGEST_TOPIC else None
+    found = [] if documentation is None else documentation.search(text)[:_PLACES]
+    lines = (f"  ekm-exporter docs {place.address}\n    {place.heading}" for place, _ in found)
+    return "\n".join(("As a topic, the documents have it here:", *lines)) if found else ""
 
 
 COMMAND = Command(

@@ -314,6 +314,26 @@ STATES: tuple[KnownText, ...] = (
         "When the probe succeeds: `ALTER DATABASE [DB] SET ONLINE;`.",
     ),
     KnownText(
+        title="The vault has a newer version of the key than the pinned one",
+        pattern=(
+            r"\brotation[ _]?pending\b|\bkey (?:was |is )?rotated\b|\bpinned (?:key )?version\b|\bversion (?:is )?pinned\b"
+            r"|\b(?:old|older|newer|newest) key version\b|\bnewer version of (?:the |a )?key\b"
+        ),
+        summary="SQL Server keeps the version that its key was made from, and does not follow a newer one. Nothing fails while that version stays enabled.",
+        causes=(
+            "A rotation policy or an administrator of the vault made the version.",
+            "A rotation is in progress, or SQL Server uses the new version already and the pin of the target was forgotten.",
+        ),
+        actions=(
+            "Do not disable or delete the old version: databases and backups need it. If it is disabled, enable it: `ekm-exporter explain key_disabled`.",
+            "Compare the pin with what SQL Server uses, on each node: `ekm-exporter script verify.sql`, or the line of the target's page.",
+            "If SQL Server uses the new version, correct the target: `key`, and the old one under `retained_versions`.",
+            "If nobody planned it, let the policy only notify: `az keyvault key rotation-policy show --vault-name VAULT --name KEY`.",
+            "Else finish the rotation in office hours: `ekm-exporter docs key-rotation` has the steps.",
+            "It is done when `ekm-exporter probe TARGET` shows *vault side ready* and no rotation that is pending.",
+        ),
+    ),
+    KnownText(
         title="Replica state NOT SYNCHRONIZING",
         pattern=r"\bnot[ _]?synchronizing\b|data movement [^\n]{0,60}suspended",
         summary="The replica does not receive or apply the log of the database. An encrypted database also needs its key on this node.",

@@ -132,3 +132,10 @@ def test_checkout_without_built_documents_names_the_command(monkeypatch, capsys)
     monkeypatch.setattr(Documentation, "load", lambda: None)
     assert main(["docs"]) == 2
     assert capsys.readouterr().err == NOT_BUILT
+
+
+def test_explain_of_a_topic_names_its_places_and_of_a_long_paste_none(capsys):
+    assert main(["explain", "rotate a key"]) == 2
+    assert "  ekm-exporter docs key-rotation\n    Rotating a key, and retiring the old version\n" in capsys.readouterr().err
+    assert main(["explain", "somebody wants to rotate a key of an unknown machine"]) == 2
+    assert "As a topic" not in capsys.readouterr().err

@@ -565,3 +565,26 @@ def test_data_of_an_explanation_has_summary_actions_and_codes():
     assert data["summary"]
     assert data["actions"]
     assert 3303 in data["codes"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "old version pinned",
+        "rotation pending",
+        "key rotated",
+        "the key was rotated",
+        "newer version of the key",
+        "pinned key version",
+    ],
+)
+def test_newer_version_of_a_key_is_explained(text):
+    found = explain(text)
+    assert found is not None
+    assert found.title == "The vault has a newer version of the key than the pinned one"
+    assert found.actions[0].startswith("Do not disable or delete the old version")
+
+
+@pytest.mark.parametrize("text", ["The version of the provider is older.", "a newer version of the connector"])
+def test_other_version_is_no_version_of_a_key(text):
+    assert explain(text) is None
