@@ -405,7 +405,7 @@ def _about_closed(server: WatchedServer, name: str, since: float) -> str:
     opened = (
         "restart the service of this SQL Server alone" if in_group else f"ALTER DATABASE {sql_name(name, 'DATABASE')} SET ONLINE"
     )
-    return f"read {read}. If the vault is ready again: {opened}. {cause}. Other causes: missing files, damage"
+    return f"read {read}. When that cause is repaired: {opened}. {cause}. Other causes: missing files, damage"
 
 
 def _about_log(server: WatchedServer, name: str) -> str:

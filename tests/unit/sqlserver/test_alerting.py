@@ -419,14 +419,14 @@ def test_closed_database_stops_the_page_of_its_own_backups_alone():
 
 def test_closed_database_says_what_the_error_log_shows():
     found = played(Server(fails=(120, 240), closed={"pay": 120}))
-    action = "read what SQL Server logged: ekm-exporter explain 3303. If the vault is ready again: ALTER DATABASE [pay] SET ONLINE. If a key in Azure Key Vault protects it, the vault, the credential or the "
+    action = "read what SQL Server logged: ekm-exporter explain 3303. When that cause is repaired: ALTER DATABASE [pay] SET ONLINE. If a key in Azure Key Vault protects it, the vault, the credential or the "
     assert found.says[130]["closed"][1] == action + "provider is the cause. Other causes: missing files, damage"
     silent = played(Server(closed={"pay": 120}, backs_up=False))
     assert silent.says[130]["closed"][1].startswith(
-        "read messages 33027, 33028, 33049 and 33111 in the error log of SQL Server. If"
+        "read messages 33027, 33028, 33049 and 33111 in the error log of SQL Server. When"
     )
     grouped = played(Server(closed={"pay": 120}, backs_up=False, ag="AG7"))
-    assert "If the vault is ready again: restart the service of this SQL Server alone. " in grouped.says[130]["closed"][1]
+    assert "When that cause is repaired: restart the service of this SQL Server alone. " in grouped.says[130]["closed"][1]
 
 
 def test_closed_database_whose_key_works_is_not_the_vault():

@@ -81,7 +81,8 @@ async def test_page_has_vault_exporter_and_command(alertmanager):
 
 
 async def test_placeholders_of_a_page_are_explained_and_its_target_linked(alertmanager):
-    await alertmanager.post(pages("EkmForbiddenSpike")[0], description="Assign it to OBJECT_ID.")
+    impact = {"impact": "Do not restart SQL Server."}
+    await alertmanager.post(pages("EkmForbiddenSpike")[0], description="Assign it to OBJECT_ID.", annotations=impact)
     page = await alertmanager.received.first(lambda each: each.to == DBA)
     firing = page.body["payload"]["custom_details"]["firing"]
     assert "\nCLIENT_ID is client_id of the target in FILE. OBJECT_ID: az ad sp show --id CLIENT_ID " in firing
