@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, PROGRAM_SECONDS
 
 _reserved = contextlib.ExitStack()
 atexit.register(_reserved.close)
@@ -121,6 +122,12 @@ async def demo(
     command = (sys.executable, "-m", "exporter", "demo", "--web.listen-address", address, *flags)
     async with started(place / "log", f"http://{address}{page}", *command, good=good, environment={"TMPDIR": str(place)}):
         yield address
+
+
+def major_version() -> int:
+    """Return the major version of the Prometheus on the PATH."""
+    done = subprocess.run(["prometheus", "--version"], capture_output=True, text=True, check=True, timeout=PROGRAM_SECONDS)  # noqa: S607 - as a user would
+    return int(done.stdout.split("version ", 1)[1].partition(".")[0])
 
 
 @contextlib.asynccontextmanager
