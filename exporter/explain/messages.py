@@ -25,7 +25,7 @@ _RECOVER = (
     _PROBE,
     "Do not detach or drop the database, do not rebuild its log, and do not run a repair: the data is intact if only the key is missing.",
     (
-        "When the probe succeeds, open the database: `ALTER DATABASE [DB] SET ONLINE;`. A database of an availability group refuses "
+        "When the probe succeeds and `doctor` fails no check, open it: `ALTER DATABASE [DB] SET ONLINE;`. A database of a group refuses "
         "that: restart only that node's service."
     ),
 )
