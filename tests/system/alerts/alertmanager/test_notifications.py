@@ -58,7 +58,7 @@ async def test_impact_of_many_alerts_is_a_line_of_its_own(alertmanager):
     (page,) = alertmanager.received.arrived
     assert page.body["payload"]["custom_details"]["firing"].endswith(
         "vault-28, vault-29\nDo not restart SQL Server.\nOn a-instance, ekm-exporter probe TARGET (a name above) --config.file FILE repeats the "
-        "probe, shows what the words in capitals stand for, and proves the repair."
+        "probe and shows what words in capitals stand for."
         "\nDatabases at risk, and when the first log is full: http://a-instance/ shows them. "
         "Where the exporter does not read SQL Server: part 4 of ekm-exporter script verify.sql."
     )
@@ -69,11 +69,11 @@ async def test_page_has_vault_exporter_and_command(alertmanager):
     for alert, shown in (
         (
             "EkmForbiddenSpike",
-            " Vault: vault-00.vault.azure.net.\n\nOn a-instance, ekm-exporter probe vault-00 --config.file FILE repeats the probe, ",
+            " Vault: vault-00.vault.azure.net.\n\nOn a-instance, ekm-exporter probe vault-00 --config.file FILE repeats the probe ",
         ),
         (
             "EkmCredentialRefused",
-            "\nOn a-instance, ekm-exporter probe TARGET (a name above) --config.file FILE repeats the probe, ",
+            "\nOn a-instance, ekm-exporter probe TARGET (a name above) --config.file FILE repeats the probe ",
         ),
     ):
         page = await alertmanager.received.first(lambda each, alert=alert: alert in str(each.body))
