@@ -31,8 +31,7 @@ from exporter.runtime.files import FileMissingError, FileUnreadableError, plainl
 from exporter.runtime.logging import fields
 from exporter.runtime.tasks import DaemonThreadPool, PoolExhausted
 from exporter.state.history import History, ProbeContext
-from exporter.state.record import TargetRecord, is_stale_at, with_known_key
-from exporter.state.snapshot import DamagedError, restore, snapshot
+from exporter.state.record import DamagedError, TargetRecord, is_stale_at, restore, snapshot, with_known_key
 
 # A directory of small files for one process, safe from links and other users.
 # A descriptor holds the directory, so a renamed or replaced parent has no effect. Links, pipes, sockets and devices are refused:

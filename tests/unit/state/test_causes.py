@@ -13,8 +13,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.state import causes
 from exporter.state.causes import cause_groups, linked, links_of
 from exporter.state.history import History
-from exporter.state.record import ChangeKind, ObservedChange, TargetRecord
-from exporter.state.snapshot import restore, snapshot
+from exporter.state.record import ChangeKind, ObservedChange, TargetRecord, restore, snapshot
 from exporter.state.store import StateStore
 from tests.support import metric_factories
 from tests.support.factories import a_target

@@ -19,9 +19,10 @@ from exporter.state.record import (
     beginning_of,
     ended_at,
     readiness_at,
+    restore,
+    snapshot,
     unsteady_at,
 )
-from exporter.state.snapshot import restore, snapshot
 from exporter.state.store import StateStore
 from tests.support import metric_factories
 from tests.support.factories import DISCARDED, a_failure, a_fleet, a_key, a_report, a_target

@@ -12,8 +12,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind, AuxiliaryResult, State
 from exporter.state.history import History
-from exporter.state.record import TargetRecord
-from exporter.state.snapshot import DamagedError, restore, snapshot
+from exporter.state.record import DamagedError, TargetRecord, restore, snapshot
 from exporter.state.store import StateStore
 from tests.support.factories import a_failure, a_key, a_report, a_target
 from tests.support.values import replace
