@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 from exporter import __version__
-from exporter.runtime.errors import is_closed_pipe
-from exporter.runtime.files import adapt_output
-from exporter.runtime.process import is_windows
+from exporter.runtime.process import adapt_output, is_windows
 
 FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
 
@@ -281,6 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = run_command(args)
         print(end="", flush=True)  # the reader may have closed standard output
     except Exception as error:  # noqa: BLE001 - the last line of defence
+        from exporter.runtime.errors import is_closed_pipe  # noqa: PLC0415 - only an exception needs them
+
         if is_closed_pipe(error):  # `ekm-exporter explain | head`
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What the connector demands of a host: rules for key names and the credential string, its registry key, the queries of a vault's log.
+"""What the connector demands: rules for key names and the credential string, and the queries of a vault's log.
 
 No text of this module contains a part of the secret.
 """
@@ -78,35 +78,6 @@ def split_connector_secret(text: str) -> ConnectorSecret | None:
     client_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
     return ConnectorSecret(client_id, text[CLIENT_ID_DIGITS:])
 
-
-# The connector's Windows registry key, and the commands that show and grant the right to it. Microsoft's setup page creates
-# `SQL Server Cryptographic Provider`, grants Full Control of it, restarts the service, and adds it to the checkpoints of a failover
-# cluster. The connector creates the subkeys, which inherit that right.
-REGISTRY_KEY = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider"
-ENTRIES = rf"{REGISTRY_KEY}\Azure Key Vault"  # below it: the vault, the thumbprint, and the value KeyUri
-LOG = rf"{ENTRIES}\Log"  # its value `Level`: 0 all events, which is the default, 1 errors, 2 none
-NO_EVENTS = 2
-SHOW_LEVEL = f'reg query "HKLM\\{LOG}" /v Level'
-WRITE_EVENTS = f'reg add "HKLM\\{LOG}" /v Level /t REG_DWORD /d 0 /f'
-_DRIVE = rf"HKLM:\{REGISTRY_KEY}"
-
-SHOW_RIGHTS = f"(Get-Acl '{_DRIVE}').Access | Format-List 'IdentityReference', 'RegistryRights'"
-# New-Item with -Force would replace an existing key and its entries.
-GRANT_RIGHT: tuple[str, ...] = (
-    f"$key = '{_DRIVE}'",
-    r"$account = 'NT SERVICE\MSSQLSERVER'",
-    "if (-not (Test-Path $key)) { New-Item -Path $key }",
-    "$rule = [Security.AccessControl.RegistryAccessRule]::new(",
-    "    $account, 'FullControl', 'ContainerInherit', 'None', 'Allow')",
-    "$acl = Get-Acl $key",
-    "$acl.AddAccessRule($rule)",
-    "Set-Acl -Path $key -AclObject $acl",
-)
-ADD_CHECKPOINT: tuple[str, ...] = (
-    f"$key = '{REGISTRY_KEY}'",
-    "$resource = 'SQL Server (SQLPRD01)'",
-    "Add-ClusterCheckpoint -ResourceName $resource -RegistryCheckpoint $key",
-)
 
 # The queries of a vault's log, which are scripts for a DBA.
 LOG_SCRIPTS: Final[Mapping[str, str]] = {  # by file name; part of the program, and read as its modules are: once, when it starts

@@ -14,7 +14,6 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
-from exporter.core.connector import NO_EVENTS, WRITE_EVENTS
 from exporter.core.durations import clock_text
 from exporter.core.names import Match, match_entry, server_name
 from exporter.core.secrets import mask
@@ -29,7 +28,7 @@ from exporter.explain.known_texts import windows_error
 from exporter.knowledge.checks import BY_NAME, Finding, blocked, combined, failed, passed, skipped, unknown, warned
 from exporter.knowledge.checks_host import SqlRight, missing_right
 from exporter.knowledge.checks_vault import CheckOutcome
-from exporter.knowledge.code_row import Category
+from exporter.knowledge.code_row import NO_EVENTS, WRITE_EVENTS, Category
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.differences import find_differences, is_comparable
 from exporter.sqlserver.instance import labels_of

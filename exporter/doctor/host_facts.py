@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.clients.http.network import split_url
-from exporter.core.connector import LOG, REGISTRY_KEY
 from exporter.doctor.evidence import Endpoint
 from exporter.doctor.host_rules import (
     DLL,
@@ -38,6 +37,7 @@ from exporter.doctor.host_rules import (
     time_text,
     with_values,
 )
+from exporter.knowledge.code_row import LOG, REGISTRY_KEY
 from exporter.runtime.process import computer_name
 from exporter.runtime.tasks import DaemonThreadPool
 from exporter.sqlserver.instance import version_number

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.core.connector import REGISTRY_KEY
 from exporter.core.values import KeyReference, parse_key
 from exporter.knowledge.checks import Finding, combined, failed, passed, unknown, warned
 from exporter.knowledge.checks_vault import FailureMoment
+from exporter.knowledge.code_row import REGISTRY_KEY
 from exporter.windows.rules import ADMINISTRATORS, SYSTEM, AccessEntry, WindowsResponse, has_full_control, holders
 
 # Proxy settings of WinINet and WinHTTP, from the registry, and the route to one host.

@@ -13,13 +13,12 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import msgspec
 
-from exporter.core.connector import SHOW_LEVEL
 from exporter.core.secrets import mask
 from exporter.explain.explanation import Explanation, wrap
 from exporter.explain.messages import EKM_MESSAGES, MESSAGES
 from exporter.explain.numbers import NUMBER, SMALLEST, read, row_of, translated_codes, without_names
 from exporter.explain.search import explain_log_text, explain_message, names_no_cause
-from exporter.knowledge.code_row import ConnectorError
+from exporter.knowledge.code_row import SHOW_LEVEL, ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 
 _OBJECT_NOT_FOUND = 15151  # the object may be a key, which the provider did not return

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exporter.core.connector import GRANT_RIGHT, SHOW_RIGHTS
-from exporter.knowledge.code_row import DO_NOT_RESTART, EVENT_LOG, RESTART_LATER
+from exporter.knowledge.code_row import DO_NOT_RESTART, EVENT_LOG, GRANT_RIGHT, RESTART_LATER, SHOW_RIGHTS
 from exporter.knowledge.codes import SHOW_REGISTRY
 from exporter.knowledge.reasons import Reason
 

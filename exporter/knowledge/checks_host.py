@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from exporter.core.connector import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 from exporter.knowledge.checks_vault import Check, FailureMoment
+from exporter.knowledge.code_row import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 
 _SHOW_DLL = """\
 SELECT p.name, p.version, p.dll_path, p.is_enabled, m.file_version FROM sys.cryptographic_providers AS p

@@ -1,4 +1,5 @@
-"""`ConnectorError`, a row of the table of codes, and the texts, commands and capital words that rows of several tables share.
+"""`ConnectorError`, a row of the table of codes, and what rows of several tables share: texts, commands, capital words, and
+the registry key of the connector.
 
 The values of the closed lists are public: JSON and metric labels contain them.
 """
@@ -145,6 +146,35 @@ def reworded(action: str, text: str) -> str:
     """Return another text of an action, with its reader."""
     return AddressedAction(text, action.reader) if isinstance(action, AddressedAction) else text
 
+
+# The connector's Windows registry key, and the commands that show and grant the right to it. Microsoft's setup page creates
+# `SQL Server Cryptographic Provider`, grants Full Control of it, restarts the service, and adds it to the checkpoints of a failover
+# cluster. The connector creates the subkeys, which inherit that right.
+REGISTRY_KEY = r"SOFTWARE\Microsoft\SQL Server Cryptographic Provider"
+ENTRIES = rf"{REGISTRY_KEY}\Azure Key Vault"  # below it: the vault, the thumbprint, and the value KeyUri
+LOG = rf"{ENTRIES}\Log"  # its value `Level`: 0 all events, which is the default, 1 errors, 2 none
+NO_EVENTS = 2
+SHOW_LEVEL = f'reg query "HKLM\\{LOG}" /v Level'
+WRITE_EVENTS = f'reg add "HKLM\\{LOG}" /v Level /t REG_DWORD /d 0 /f'
+_DRIVE = rf"HKLM:\{REGISTRY_KEY}"
+
+SHOW_RIGHTS = f"(Get-Acl '{_DRIVE}').Access | Format-List 'IdentityReference', 'RegistryRights'"
+# New-Item with -Force would replace an existing key and its entries.
+GRANT_RIGHT: tuple[str, ...] = (
+    f"$key = '{_DRIVE}'",
+    r"$account = 'NT SERVICE\MSSQLSERVER'",
+    "if (-not (Test-Path $key)) { New-Item -Path $key }",
+    "$rule = [Security.AccessControl.RegistryAccessRule]::new(",
+    "    $account, 'FullControl', 'ContainerInherit', 'None', 'Allow')",
+    "$acl = Get-Acl $key",
+    "$acl.AddAccessRule($rule)",
+    "Set-Acl -Path $key -AclObject $acl",
+)
+ADD_CHECKPOINT: tuple[str, ...] = (
+    f"$key = '{REGISTRY_KEY}'",
+    "$resource = 'SQL Server (SQLPRD01)'",
+    "Add-ClusterCheckpoint -ResourceName $resource -RegistryCheckpoint $key",
+)
 
 # The effect of a key that SQL Server cannot get. docs/what-needs-the-vault.md has the sources.
 _OPEN = "open databases"

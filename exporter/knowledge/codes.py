@@ -11,11 +11,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from exporter.core.connector import ADD_CHECKPOINT, GRANT_RIGHT, REGISTRY_KEY
 from exporter.knowledge.code_row import (
+    ADD_CHECKPOINT,
     DLL_VERSION,
     EVENT_LOG,
+    GRANT_RIGHT,
     IF_IN_USE,
+    REGISTRY_KEY,
     RESTART_LATER,
     SERVICE_DEFECT,
     SET_ONLINE,

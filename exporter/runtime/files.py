@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import glob
-import io
 import os
 import stat
-import sys
 from pathlib import Path
-from typing import Any
 
 from exporter.runtime.errors import number_of, text_of
 from exporter.runtime.process import NO_LINKS, OPEN_FLAGS, every_user_may_read, is_windows
@@ -112,18 +108,7 @@ def real_path(path: Path | str) -> str:
         return os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`
 
 
-# The console of this process.
-
-
-def output_code_page() -> int:
-    """Return the number of the code page in which the console shows bytes; 0 without a console, as a service is."""
-    import ctypes  # noqa: PLC0415 - every command imports this module
-
-    libraries: Any = ctypes
-    return int(libraries.windll.kernel32.GetConsoleOutputCP())
-
-
-# Bytes of text: what other programs write, and what they read.
+# Bytes of text that other programs write.
 
 
 def decoded(data: bytes) -> str:
@@ -138,26 +123,6 @@ def decoded(data: bytes) -> str:
         return plain.decode("utf-8-sig")
     except UnicodeDecodeError:
         return plain.decode("cp1252", "replace")
-
-
-def adapt_output() -> None:
-    """Write a character that the encoding of the output lacks as its number.
-
-    Pipes and files of Windows get what PowerShell and cmd read there, the code page of the console: Python would take that of the system.
-    """
-    read = _code_page() if is_windows() and not sys.flags.utf8_mode else None
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding=None if stream.isatty() else read, errors="backslashreplace")
-
-
-def _code_page() -> str:
-    encoding = f"cp{output_code_page()}"
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        return "utf-8"
-    return encoding
 
 
 def expand(pattern: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The process: its end, its limits, its collector, the rights and locks of its files, its computer's name, and libraries it may lack.
+"""The process: its end, its output, its limits, its collector, the rights and locks of its files, its computer's name, and libraries it may lack.
 
 With `signals`, `errors` and `files`, it has what the process does in another way on Windows. Elsewhere `is_windows` chooses a word, a collector
 or a command; `exporter.windows` runs there alone.
@@ -6,9 +6,11 @@ or a command; `exporter.windows` runs there alone.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import gc
+import io
 import os
 import stat
 import sys
@@ -16,9 +18,7 @@ import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
-
-from exporter.core.quoting import powershell, sh
+from typing import Any, NoReturn
 
 if sys.platform == "win32":
     import msvcrt
@@ -156,6 +156,37 @@ def switch_threads_often() -> None:
     sys.setswitchinterval(0.001)
 
 
+# Its output, and the console that shows it.
+
+
+def output_code_page() -> int:
+    """Return the number of the code page in which the console shows bytes; 0 without a console, as a service is."""
+    import ctypes  # noqa: PLC0415 - every command imports this module
+
+    libraries: Any = ctypes
+    return int(libraries.windll.kernel32.GetConsoleOutputCP())
+
+
+def adapt_output() -> None:
+    """Write a character that the encoding of the output lacks as its number.
+
+    Pipes and files of Windows get what PowerShell and cmd read there, the code page of the console: Python would take that of the system.
+    """
+    read = _code_page() if is_windows() and not sys.flags.utf8_mode else None
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else read, errors="backslashreplace")
+
+
+def _code_page() -> str:
+    encoding = f"cp{output_code_page()}"
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        return "utf-8"
+    return encoding
+
+
 # The name of this computer.
 
 
@@ -215,6 +246,8 @@ def is_installed(extra: str) -> bool:
 
 def install_command(extra: str) -> str:
     """Return the command that adds an extra to the environment of the running exporter: for sh, and on Windows for PowerShell."""
+    from exporter.core.quoting import powershell, sh  # noqa: PLC0415 - a twelfth of the time of a short command, none of which prints this
+
     python = f"& {powershell(sys.executable)}" if sys.platform == "win32" else sh(sys.executable)
     return f'{python} -m pip install "ekm-exporter[{extra}]"'
 

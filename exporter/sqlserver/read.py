@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from exporter.core.connector import ENTRIES
 from exporter.core.names import SqlAddress, browser_port, browser_request
 from exporter.core.quoting import sql_text
 from exporter.core.secrets import hide
+from exporter.knowledge.code_row import ENTRIES
 from exporter.runtime.tasks import DaemonThreadPool
 from exporter.sqlserver.calls import with_calls
 from exporter.sqlserver.document import LOST, SECTIONS, Document, RegistryUri, Row, completed, read_section

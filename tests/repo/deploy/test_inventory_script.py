@@ -5,8 +5,8 @@ import re
 import pytest
 from sqlglot import exp
 
-from exporter.core.connector import ENTRIES
 from exporter.core.quoting import sql_text
+from exporter.knowledge.code_row import ENTRIES
 from exporter.sqlserver.document import read_documents
 from exporter.sqlserver.instance import EkmOption, instance_of
 from exporter.sqlserver.read import KEY_URI, SUBKEYS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.connector import ADD_CHECKPOINT, ENTRIES, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 from exporter.knowledge.checks import BY_NAME
+from exporter.knowledge.code_row import ADD_CHECKPOINT, ENTRIES, GRANT_RIGHT, REGISTRY_KEY, SHOW_RIGHTS
 from exporter.knowledge.codes import BY_CODE
 
 ROOT = Path(__file__).parents[3]

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.core.connector import REGISTRY_KEY
 from exporter.doctor.host_rules import DLL, FOLDER
+from exporter.knowledge.code_row import REGISTRY_KEY
 from exporter.windows.rules import ADMINISTRATORS, FULL_CONTROL
 from tests.support.tls_server import Authority
 from tests.support.windows_facts import SID, descriptor

@@ -55,8 +55,8 @@ LIBRARIES = {
 }
 # A command, and which packages of exporter/ it imports.
 PACKAGES = {
-    "--version": {"cli", "core", "runtime"},
-    "--help": {"cli", "core", "runtime"},
+    "--version": {"cli", "runtime"},
+    "--help": {"cli", "runtime"},
     "explain 3303": {"cli", "core", "explain", "knowledge", "runtime"},
     "script": {
         "cli",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter.core.connector import REGISTRY_KEY
 from exporter.doctor import host_facts
 from exporter.doctor.host_facts import Windows, facts_of_host, look_up_host
 from exporter.doctor.host_rules import (
@@ -18,6 +17,7 @@ from exporter.doctor.host_rules import (
     TlsSettings,
     Unreadable,
 )
+from exporter.knowledge.code_row import REGISTRY_KEY
 from exporter.windows.api import MACHINE, USERS, WindowsCallError, link_time
 from exporter.windows.rules import ADMINISTRATORS, SYSTEM, ServiceState, WindowsResponse
 from tests.support.patience import PATIENCE

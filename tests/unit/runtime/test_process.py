@@ -1,8 +1,9 @@
-"""The process: its end, the lock of a file, its collector, its extras, and requests to stop it."""
+"""The process: its end, the lock of a file, its collector, its extras, requests to stop it, and its output."""
 
 import asyncio
 import errno
 import gc
+import io
 import shlex
 import signal
 import subprocess
@@ -170,3 +171,58 @@ def test_late_request_is_ignored():
 
     asyncio.run(serve())
     signals.request(signals.STOP)
+
+
+# Its output, which the console of Windows and other programs read.
+
+
+class Stream(io.TextIOWrapper):
+    def __init__(self, *, is_console=False):
+        super().__init__(io.BytesIO(), encoding="cp1252")
+        self.is_console = is_console
+
+    def isatty(self):
+        return self.is_console
+
+
+def console(monkeypatch, code_page, **options):
+    """Write to a stream of Windows."""
+    stream = Stream(**options)
+    monkeypatch.setattr(process, "is_windows", lambda: True)
+    monkeypatch.setattr(process, "output_code_page", lambda: code_page)
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", None)  # a service has none
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("code_page", "written"),
+    [
+        (850, b"f\x81r \\u0416"),
+        (1252, b"f\xfcr \\u0416"),
+        (65001, "für Ж".encode()),
+        (0, "für Ж".encode()),
+        (20127999, "für Ж".encode()),
+    ],
+)
+def test_pipe_gets_the_code_page_of_the_console(monkeypatch, code_page, written):
+    stream = console(monkeypatch, code_page)
+    process.adapt_output()
+    stream.write("für Ж")
+    stream.flush()
+    assert stream.buffer.getvalue() == written
+
+
+def test_console_keeps_its_own_encoding(monkeypatch):
+    stream = console(monkeypatch, 850, is_console=True)
+    process.adapt_output()
+    assert stream.encoding == "cp1252"
+
+
+def test_other_systems_keep_their_encoding_and_get_a_character_that_it_lacks_as_its_number(monkeypatch):
+    stream = console(monkeypatch, 850)
+    monkeypatch.setattr(process, "is_windows", lambda: False)
+    process.adapt_output()
+    stream.write("für Ж")
+    stream.flush()
+    assert (stream.encoding, stream.buffer.getvalue()) == ("cp1252", b"f\xfcr \\u0416")

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.core.connector import ENTRIES
 from exporter.core.names import parse_sql_address
 from exporter.core.quoting import sql_text
 from exporter.core.secrets import KnownSecrets
+from exporter.knowledge.code_row import ENTRIES
 from exporter.sqlserver import read as read_module
 from exporter.sqlserver import script, tds
 from exporter.sqlserver.document import LOST, PROOF_SECTIONS, SECTIONS, Document, RegistryUri
