@@ -20,7 +20,7 @@ from exporter.config.settings import Config, Credential, Settings
 from exporter.config.usage import compared_targets
 from exporter.core.durations import moment
 from exporter.core.names import Match, ServerNames, told_apart
-from exporter.core.values import KeyFacts, TokenResult, Vantage
+from exporter.core.values import TokenResult, Vantage
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.metrics.recorder import Recorder
 from exporter.probing.tokens import DatabaseTokens
@@ -96,9 +96,14 @@ class SqlServerReadings:
             if not self._enabled or (self._monitor is None and not config.sql_servers):
                 return
             from exporter.sqlserver.differences import DeclaredTargets  # noqa: PLC0415 - see above
+            from exporter.sqlserver.reading import names_of  # noqa: PLC0415
 
             # The targets of all shards: another shard may probe the key of a SQL Server that this one reads.
-            self._declared = DeclaredTargets(compared_targets(whole), self._key_of, self._names_of)
+            self._declared = DeclaredTargets(
+                compared_targets(whole),
+                lambda name: None if (record := self._store.get(name)) is None else record.key,
+                lambda reading: self._told_apart.get(reading.address) or names_of(reading),  # told apart from those of the others
+            )
             self._credentials = {
                 target.name: tuple(whole.credentials[name] for name in (target.credential, target.next_credential) if name)
                 for target in compared_targets(whole)
@@ -210,16 +215,6 @@ class SqlServerReadings:
             show = await asyncio.to_thread(self._compare, before[0])
             if self._compared.get(address) is before:  # else it was read again, or forgotten
                 show()
-
-    def _names_of(self, reading: SqlServerReading) -> ServerNames:
-        """Return the names of a SQL Server, told apart from those of the others."""
-        from exporter.sqlserver.reading import names_of  # noqa: PLC0415 - see above
-
-        return self._told_apart.get(reading.address) or names_of(reading)
-
-    def _key_of(self, target: str) -> KeyFacts | None:
-        record = self._store.get(target)
-        return None if record is None else record.key
 
     def _secret_ends(self, reading: SqlServerReading) -> dict[str, set[float]]:
         """Return when the secrets end with which a SQL Server may sign in, as far as that is known, by client id, else by credential."""

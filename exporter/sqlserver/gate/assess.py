@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -23,7 +23,7 @@ from exporter.sqlserver.gate.dependencies import (
     notes_of,
     unknown,
 )
-from exporter.sqlserver.gate.exporters import Requested, TargetsByKey, answering, compared, failures, place_of, targets_by_key
+from exporter.sqlserver.gate.exporters import Requested, answering, compared, failures, place_of, targets_by_key
 from exporter.sqlserver.gate.inputs import (
     DAY,
     Answer,
@@ -87,7 +87,12 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
 
     targets = targets_by_key(states)
     matches, of_moved, of_others = (
-        [_match(usage, states, targets, question) for usage in those]
+        [
+            # The targets that the exporters have which answer for its server.
+            match(usage, [each for each in targets.get(usage.version, ()) if each.url in urls], question)
+            for usage in those
+            for urls in ({state.url for state in answering(usage.instance, states)},)
+        ]
         for those in (usages, replicas.usages, find_usages([one.instance for one in others], uris, Findings()))
     )
     dependencies, moved = [one for one, _ in matches], [one for one, _ in of_moved]
@@ -224,14 +229,6 @@ def _is_accepted(each: GateReason, question: Question) -> bool:
     host = each.server.casefold().partition("\\")[0]
     rows = {row for row, node in question.accepted if node.casefold() in (each.server.casefold(), host, host.partition(".")[0])}
     return not each.known and bool(each.server) and evidence_of(each) in rows
-
-
-def _match(
-    usage: Usage, states: Sequence[ExporterState], targets: TargetsByKey, question: Question
-) -> tuple[Dependency, list[GateReason]]:
-    """Return the targets of a key that the exporters have which answer for its server."""
-    urls = {state.url for state in answering(usage.instance, states)}
-    return match(usage, [target for target in targets.get(usage.version, ()) if target.url in urls], question)
 
 
 def _by_server(of_servers: Iterable[tuple[GateReason, Iterable[str]]]) -> dict[str, list[GateReason]]:

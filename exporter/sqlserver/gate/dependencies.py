@@ -89,7 +89,15 @@ def find_dependencies(
 ) -> tuple[list[Usage], dict[GateReason, list[str]]]:
     """Return every key that the instances use, and what stands in the way inside SQL Server or is not known of it, with its servers."""
     findings = Findings()
-    instances = [_with_needed(one, needed_sections(one, question) | {"instance"}) for one in chosen]
+    instances = [  # without what happened to sections that do not matter here
+        replace(
+            one,
+            errors={name: text for name, text in one.errors.items() if name in needed},
+            kept={name: each for name, each in one.kept.items() if name in needed},
+        )
+        for one in chosen
+        for needed in (needed_sections(one, question) | {"instance"},)
+    ]
     usages = find_usages(instances, uris, findings, known)
     reasons = {
         reason(
@@ -109,15 +117,6 @@ def find_dependencies(
 
 def needed_sections(instance: Instance, question: Question) -> frozenset[str]:
     return NEEDED | {"replicas"} if question.group is not None or any(each.ag for each in instance.databases) else NEEDED
-
-
-def _with_needed(instance: Instance, needed: frozenset[str]) -> Instance:
-    """Return the instance without what happened to sections that do not matter here."""
-    return replace(
-        instance,
-        errors={name: text for name, text in instance.errors.items() if name in needed},
-        kept={name: one for name, one in instance.kept.items() if name in needed},
-    )
 
 
 def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> tuple[Dependency, list[GateReason]]:
