@@ -150,7 +150,9 @@ class TokenCache:
             if same and self._is_reusable(fetch, module, started=started, fresh=fresh):
                 return await self._wait_for(fetch, deadline, leading=False)
             self._forget(fetch)
-        fetch = self._start(TokenFetch(credential, secret, key, network, challenge, started))
+        fetch = TokenFetch(credential, secret, key, network, challenge, started)
+        fetch.task = self._tasks.start(fetch, self._run(fetch), name=f"token {credential.name}", context=fetch.context)
+        self._fetches.setdefault(credential.name, {})[key] = fetch
         return await self._wait_for(fetch, deadline, leading=True)
 
     def invalidate(self, credential: Credential) -> None:
@@ -189,16 +191,6 @@ class TokenCache:
         granted = not isinstance(response, PoolExhausted) and response.token is not None
         age_limit = self.reuse_policy(fetch.credential, module).reusable_for(module, granted=granted)
         return not fresh and started < fetch.window_start + age_limit
-
-    def _start(self, fetch: TokenFetch) -> TokenFetch:
-        def done(task: asyncio.Task[TokenResult | PoolExhausted]) -> None:
-            if task.cancelled() or task.exception() is not None:  # the waiting probes have received it
-                self._forget(fetch)
-
-        fetch.task = self._tasks.start(fetch, self._run(fetch), name=f"token {fetch.credential.name}", context=fetch.context)
-        fetch.task.add_done_callback(done)
-        self._fetches.setdefault(fetch.credential.name, {})[fetch.key] = fetch
-        return fetch
 
     async def _run(self, fetch: TokenFetch) -> TokenResult | PoolExhausted:
         credential, module, response = fetch.credential, fetch.network.module, None

@@ -11,7 +11,7 @@ import errno
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextvars import Context
 from enum import StrEnum
 from functools import partial
@@ -112,13 +112,13 @@ class PeriodicRunner(Generic[_J]):
     """Runs each job again and again. Use it from one event loop.
 
     A job that waits is a timer and no task, so that thousands cost little memory. Two runs of one name never overlap. `run(job)` sets the
-    next `job.due`. After an internal error (see `reported`) the job is due again in `pause(job)` seconds, and `on_error(job, error)` is
-    called. `name` is for the tasks.
+    next `job.due`. After an internal error, a CancelledError of its own making included, the job is due again in `pause(job)` seconds, and
+    `on_error(job, error)` is called. `name` is for the tasks.
     """
 
     def __init__(
         self,
-        run: Callable[[_J], Awaitable[None]],
+        run: Callable[[_J], Coroutine[Any, Any, None]],
         *,
         pause: Callable[[_J], float],
         on_error: Callable[[_J, Exception], None],
@@ -170,17 +170,19 @@ class PeriodicRunner(Generic[_J]):
     def _begin(self, name: str) -> None:
         del self._timers[name]
         job = self.jobs[name]
-        task = self._runs.start(name, self._run_once(job), name=f"{self._name} {name}")
-        task.add_done_callback(lambda task: self._ended(name, job, task))
-
-    async def _run_once(self, job: _J) -> None:
-        with reported(lambda error: self._failed(job, error)):
-            await self._run(job)
+        task = self._runs.start(name, self._run(job), name=f"{self._name} {name}")
+        task.add_done_callback(partial(self._ended, name, job))
 
     def _ended(self, name: str, job: _J, task: asyncio.Task[None]) -> None:
         try:
-            if task.cancelled() and self.jobs.get(name) is job:
+            task.result()
+        except asyncio.CancelledError as error:
+            if not task.cancelling():
+                self._failed(job, RuntimeError("cancelled from inside").with_traceback(error.__traceback__))
+            elif self.jobs.get(name) is job:
                 self._failed(job, RuntimeError("cancelled and not stopped"))
+        except Exception as error:  # noqa: BLE001 - an internal error of one job ends no other
+            self._failed(job, error)
         finally:
             if name in self.jobs:
                 self._plan(name)
