@@ -30,7 +30,6 @@ from exporter.knowledge.code_row import (
     WITHOUT_WRAP,
     WRITE_SECRET,
     Category,
-    ConnectorError,
     Owner,
     for_dba,
 )
@@ -69,17 +68,14 @@ def advise(failure: StepResult, names: Names, *, ready: bool | None, several: bo
     """
     code = failure.code or 0
     row, wraps = BY_CODE[code], failure.step is Step.WRAP_KEY
+    # A file that the exporter may not read may stop the exporter alone.
+    effect = IF_SQL_SERVER_SHOWS_IT if failure.reason is Reason.IDENTITY_KEY_UNREADABLE else row.effect
     return Advice(
         happened=happened(failure),
-        means=(f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if wraps else "") if ready else _effect(row, failure.reason),
+        means=(f"{WITHOUT_WRAP} {NOT_FOR_TONIGHT}" if wraps else "") if ready else effect,
         owner=owner_of_failure(failure, row.owner),
         actions=actions(code, failure.reason, ready=ready, names=names, step=failure.step, several=several),
     )
-
-
-def _effect(row: ConnectorError, reason: Reason | None) -> str:
-    """Return what fails in SQL Server; a file that the exporter may not read may stop the exporter alone."""
-    return IF_SQL_SERVER_SHOWS_IT if reason is Reason.IDENTITY_KEY_UNREADABLE else row.effect
 
 
 def happened(failure: StepResult) -> str:

@@ -140,12 +140,17 @@ class FailureSeries:
         return not is_long(standing.run, standing.least, deleted=self._is_deleted(record.purge_at))
 
     def advice_of(self, target: Target, report: ProbeReport, record: TargetRecord) -> FailureAdvice | None:
-        """Return the advice for the failure of a report, with its page."""
+        """Return the first of the actions that the pages recommend, what happened, who acts and the page; None without a failure."""
         failure = deciding_failure(report)
-        if failure is None:
+        if failure is None or failure.code is None:
             return None
-        page = self._page(target, failure.step, failure.code, failure.reason, report.purge_after(record.purge_at))
-        return failure_advice(target, report, record, page)
+        names = names_of(target, report.steps, failure, auxiliary=record.auxiliary.values())
+        return FailureAdvice(
+            action=action_line(failure.code, failure.reason, names, step=failure.step),
+            meaning=happened(failure).replace("`", ""),
+            owner=owner_of_failure(failure, BY_CODE[failure.code].owner).value,
+            page=self._page(target, failure.step, failure.code, failure.reason, report.purge_after(record.purge_at)),
+        )
 
     async def refresh(self) -> None:
         """Render the causes and incidents if a failure changed, and let other tasks run in between."""
@@ -210,20 +215,6 @@ class FailureSeries:
         for group in groups:
             labels = LabelSet.from_labels(*cause_labels(group.cause))
             self._exposition.show(group.cause.id, labels, COMMON_CAUSE.of(group))
-
-
-def failure_advice(target: Target, report: ProbeReport, record: TargetRecord, page: Page) -> FailureAdvice | None:
-    """Return the first of the actions that the pages recommend, what happened, who acts and the page; None without a failure."""
-    failure = deciding_failure(report)
-    if failure is None or failure.code is None:
-        return None
-    names = names_of(target, report.steps, failure, auxiliary=record.auxiliary.values())
-    return FailureAdvice(
-        action=action_line(failure.code, failure.reason, names, step=failure.step),
-        meaning=happened(failure).replace("`", ""),
-        owner=owner_of_failure(failure, BY_CODE[failure.code].owner).value,
-        page=page,
-    )
 
 
 def _linked(block: TargetBlock) -> Linked:

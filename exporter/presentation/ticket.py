@@ -76,9 +76,6 @@ _GREEN_THROTTLED: Final = (
 _SCRIPT: Final = re.compile(r"ekm-exporter script (\S+\.kql) --vault (\S+)(?: --key (\S+))?")
 _INDENT, _LABEL = "  ", 15
 
-TicketPlan = tuple[TicketPart, TicketPart]
-"""What a team does about one vault, key or application, and how it sees that the repair works."""
-
 
 class LoggedFailure(NamedTuple):
     """The code of a failure in the error log of a SQL Server, since `first_at`, a Unix time."""
@@ -263,28 +260,24 @@ def wrapped_lines(text: str, first: str = "", rest: str = "") -> list[str]:
     return wrap(text, first=first, rest=rest).split("\n") if text else []
 
 
-def ticket_plans(subject: Diagnosis, extent: Extent) -> Iterator[TicketPlan]:
-    """Yield the plan of the subject and of each other one of its team: a quarter of a millisecond for each."""
-    for each in (one.named(subject.target.name) for one in extent.subjects(subject)):
-        failure, team, names, advice = each.failure, each.team, each.names, each.advice(several=extent.total > 1)
-        if failure is None or team is None or advice is None:
-            continue
-        part = TicketPart(vault=each.vault_name, key=each.target.key_name, application=names.client_id or each.target.credential)
-        checks = list(team_checks(team, failure, names, check_command(advice.actions, part.vault)))
-        yield replace(part, steps=team_steps(team, advice.actions, part.vault)), replace(part, steps=checks)
-
-
-def ticket_text(subject: Diagnosis, extent: Extent, host: str, plans: Sequence[TicketPlan] = ()) -> str:
+def ticket_text(subject: Diagnosis, extent: Extent, host: str) -> str:
     """Return the ticket, with a final line break; empty if no other team repairs it.
 
-    `host` is the name of this computer. `plans` are those of `ticket_plans`, if they were made before, in slices.
+    `host` is the name of this computer. Each of many others takes a quarter of a millisecond: use a thread.
     """
     failure, team = subject.failure, subject.team
     if failure is None or team is None:
         return ""
-    several, plans = extent.subjects(subject), plans or list(ticket_plans(subject, extent))
-    parts = [repair for repair, _ in plans]
-    steps, checks = merged_steps(parts), merged_steps([check for _, check in plans])
+    # What the team does about each vault, key or application, and how it sees that the repair works.
+    several, parts, proofs = extent.subjects(subject), list[TicketPart](), list[TicketPart]()
+    for each in (one.named(subject.target.name) for one in several):
+        advice, names, vault = each.advice(several=extent.total > 1), each.names, each.vault_name
+        if each.failure is not None and advice is not None:
+            part = TicketPart(vault=vault, key=each.target.key_name, application=names.client_id or each.target.credential)
+            parts.append(replace(part, steps=team_steps(team, advice.actions, vault)))
+            shows = check_command(advice.actions, vault)
+            proofs.append(replace(part, steps=list(team_checks(team, each.failure, names, shows))))
+    steps, checks = merged_steps(parts), merged_steps(proofs)
     if team is Team.MICROSOFT:
         steps.append(SUPPORT_REQUEST)
     commands = [line for step in (*steps, *checks) for line in step.lines]

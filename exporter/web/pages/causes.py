@@ -21,7 +21,7 @@ from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.expiries import Ending
 from exporter.presentation.sql import SqlCause, SqlProofs, urgency_text
 from exporter.presentation.text import VAULTS, vault_actions
-from exporter.presentation.ticket import Extent, extent_of, ticket_plans, ticket_text
+from exporter.presentation.ticket import Extent, extent_of, ticket_text
 from exporter.runtime.loop import yield_with_pauses
 from exporter.runtime.process import computer_name
 from exporter.sqlserver.differences import Difference
@@ -132,7 +132,7 @@ def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) ->
     views = page.fleet.views
     first, log_text = views[group.first], page.log_texts.get(group.id, "")
     code, affected = first.failed.code, group.targets
-    diagnosis = diagnose(first.target, first.record, first.now)
+    diagnosis = first.diagnosis
     if len(affected) <= NAMED:
         affected = sorted(affected, key=lambda name: (views[name].urgency, name))
     are = "is" if len(group.unsteady) == 1 else "are"
@@ -179,7 +179,7 @@ def _action(group: CauseGroup, views: Mapping[str, TargetView]) -> Child:
     several = group.cause.link is Link.CREDENTIAL or group.cause.is_several
     parts = dict.fromkeys((group.first, *(group.parts.values() if several else ())))
     shown = [views[name] for name in islice(parts, VAULTS)]
-    found = [each.named(group.first) for view in shown if (each := diagnose(view.target, view.record, view.now)) is not None]
+    found = [view.diagnosis.named(group.first) for view in shown if view.diagnosis is not None]
     advised = [each.advice() for each in found]
     actions = list(dict.fromkeys(advice.actions[0] for advice in advised if advice is not None and advice.actions))
     if not actions:
@@ -291,15 +291,14 @@ async def _group_ticket(group: CauseGroup, page: ListPage, proofs: SqlProofs, mo
         total=len(group.parts),
         urgency=page.log_texts.get(group.id, ""),
     )
-    plans = [plan async for plan in yield_with_pauses(ticket_plans(subject, extent), _PARTS_PER_SLICE)]
-    if len(plans) <= _PARTS_PER_SLICE:
-        return subject.team, ticket_text(subject, extent, computer_name(), plans)
-    return subject.team, await asyncio.to_thread(ticket_text, subject, extent, computer_name(), plans)
+    if len(extent.others) < _PARTS_PER_SLICE:
+        return subject.team, ticket_text(subject, extent, computer_name())
+    return subject.team, await asyncio.to_thread(ticket_text, subject, extent, computer_name())
 
 
 def target_ticket(view: TargetView) -> Child:
     """Return the ticket of one target; None if no other team repairs it."""
-    subject = diagnose(view.target, view.record, view.now, view.own)
+    subject = view.diagnosis
     if subject is None or subject.team is None:
         return None
     urgency = urgency_text(view.own, view.now) if view.urgency is Urgency.NOT_READY else ""

@@ -20,7 +20,6 @@ from exporter.knowledge.code_row import OWNERS, SOME_DO_NOT_WRITE, WITHOUT_THE_K
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.verdict import NOT_TESTED, STATES, vantage_text, why_text
-from exporter.presentation.diagnosis import diagnose
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import sql_headline, unread_text
 from exporter.presentation.text import what_an_instance_is
@@ -132,7 +131,7 @@ def _cause(urls: Urls, view: TargetView, *, action: bool) -> Iterator[Child]:
     if step is not None and code is not None:
         last = "" if view.unsteady is None else ", but the last probe succeeded"
         detail = None if failure is None else open_detail(failure)
-        diagnosis = diagnose(view.target, view.record, view.now) if action else None
+        diagnosis = view.diagnosis if action else None
         advice = None if diagnosis is None else diagnosis.advice()
         yield element("div", cause(reason, step))
         yield element("div", brief_code(urls, code), f" in step {step.value}{last}", class_="quiet")

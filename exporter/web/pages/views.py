@@ -25,6 +25,7 @@ from exporter.knowledge.verdict import (
     readiness_text,
     state_of,
 )
+from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.expiries import BACKUP_AGE, Ending, EndingKind, next_ending
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof
@@ -72,6 +73,10 @@ class TargetView:
         ServerProof, ...
     ] = ()  # its SQL Servers with databases that are closed or may not write, in a list, while it is not ready
     restart: Mapping[tuple[str, str], RestartReadiness] = field(default_factory=dict)  # by address and thumbprint
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        return diagnose(self.target, self.record, self.now, self.own)
 
     @property
     def failure(self) -> StepResult | None:

@@ -7,11 +7,10 @@ import pytest
 from exporter.core.values import Step, VaultHeaders
 from exporter.knowledge.advice import LINE_LIMIT
 from exporter.knowledge.codes import BY_CODE
-from exporter.knowledge.incident import RUN, Page
+from exporter.knowledge.incident import RUN
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.metrics import recorder
-from exporter.metrics.recorder import failure_advice
 from exporter.presentation.diagnosis import Diagnosis
 from exporter.state.causes import MOST_CAUSES, cause_groups
 from exporter.state.history import History
@@ -118,7 +117,8 @@ def test_action_names_the_staged_credential_once_it_is_proven():
 def test_action_is_the_first_one_of_the_pages(reason):
     target = a_target(labels={"team": "dba"})
     report = a_report(ready=False, steps=[failed(Step.GET_KEY, 3077, reason, endpoint="contoso.vault.azure.net:443")])
-    line, happened, owner, _ = failure_advice(target, report, TargetRecord(target, History(0)), Page.NOT_READY)
+    record = TargetRecord(target, History(0))
+    line, happened, owner, _ = a_recorder(target)._failures.advice_of(target, report, record)
     assert line == Diagnosis(target, report).advice().actions[0].replace("`", "")
     assert (happened, owner) == (Diagnosis(target, report).advice().happened, Diagnosis(target, report).advice().owner)
     assert 0 < len(line) <= LINE_LIMIT

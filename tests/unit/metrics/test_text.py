@@ -31,12 +31,10 @@ from exporter.core.values import (
     VaultHeaders,
 )
 from exporter.knowledge.codes import CODES
-from exporter.knowledge.incident import Page
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport, StepResult
 from exporter.metrics import text as text_module
 from exporter.metrics.families import BY_NAME
-from exporter.metrics.recorder import failure_advice
 from exporter.metrics.text import LabelSet, histograms, lines
 from exporter.state.causes import cause_groups, linked
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_report, a_target, add, probed, scrape
@@ -185,7 +183,7 @@ def test_a_scrape_equals_the_output_of_prometheus_client(data, openmetrics):
         known = data.draw(st.fixed_dictionaries(dict.fromkeys(times, st.none() | unix_times)))
         probed(recorder, report, **known)
         record = recorder.records.get(report.target)
-        reference.take(report, record, failure_advice(record.target, report, record, Page.NOT_READY))
+        reference.take(report, record, recorder._failures.advice_of(record.target, report, record))
     reference.group(causes_on_pages(recorder, config))
     registry = CollectorRegistry()
     registry.register(reference)
