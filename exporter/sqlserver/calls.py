@@ -6,6 +6,7 @@ and from then on nothing is known to be complete.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ TRACE: Final = "trace"
 OPTIONAL: Final = frozenset({CALLS, TRACE})  # sections without a series of their own: few SQL Servers have a session
 SUCCESS: Final = "0"
 DECRYPT: Final = "SqlCryptDecrypt"  # unwraps
+OPEN_SESSION: Final = "SqlCryptOpenSession"  # signs in with the credential
 # The functions of a provider: Microsoft's header sqlcrypt.h.
 FUNCTIONS: Final = frozenset(
     f"SqlCrypt{name}"
@@ -31,7 +33,8 @@ FUNCTIONS: Final = frozenset(
         "DropKey", "ExportKey", "ImportKey", "GetNextKeyId", "GetKeyInfoByKeyId", "GetKeyInfoByThumb", "GetKeyInfoByName", "Encrypt", "Decrypt",
     )
 )  # fmt: skip
-_NEEDED: Final = frozenset({DECRYPT, "SqlCryptOpenSession"})  # the others may fail while the key can be had
+_NEEDED: Final = frozenset({DECRYPT, OPEN_SESSION})
+_ROUTINE: Final = frozenset({"2", "3", "4"})  # how other functions say that a buffer is too small, or that nothing is there
 _EVENT: Final = "sec_ekm_provider_called"
 _DECLARATION: Final = re.compile(r"<!(?!\[CDATA\[)")
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
@@ -76,12 +79,12 @@ def with_calls(sections: dict[str, tuple[Row, ...]]) -> dict[str, tuple[Row, ...
     is_behind = len(events) >= _READ_AT_ONCE
     whole = [each for each in events if not is_behind or _place(each) != _place(events[-1])]
     known = whole or list(events)
-    names = [
-        (str(row.get(column, "")).lower(), str(row.get("name")))
-        for row in sections.get("providers", ())
-        for column in ("name", "dll_path")
-    ]
-    found = [read_event(str(each.get("event", "")), dict(names)) for each in known]
+    names: dict[str, set[str]] = {}
+    for row in sections.get("providers", ()):
+        for column in ("name", "dll_path"):
+            names.setdefault(str(row.get(column, "")).lower(), set()).add(str(row.get("name")))
+    providers = {text: those.pop() for text, those in names.items() if len(those) == 1}  # two of one DLL are none
+    found = [read_event(str(each.get("event", "")), providers) for each in known]
     place = {name: cell for name, cell in known[-1].items() if name in ("file", "offset", "anew")} if known else {}
     lost = {"lost_utc": utc(now)} if now is not None and (None in found or (is_behind and not whole)) else {}
     row = {**sections[TRACE][0], **place, "is_behind": int(is_behind or now is None), **lost}
@@ -153,6 +156,8 @@ def with_earlier_calls(document: Document, later: Document, earlier: Document) -
             kept={name: time for name, time in document.kept.items() if name != CALLS},
         )
     altered = max((str(row.get("modified_utc", "")) for row in sections.get(CREDENTIALS, ())), default="")
+    if event_files(sections[TRACE]) != event_files(earlier.sections.get(TRACE, ())):  # another session recorded the same calls
+        earlier = replace(earlier, sections={name: those for name, those in earlier.sections.items() if name != CALLS})
     known, now = earlier.sections.get(TRACE) or ({},), server_time(sections)
     sections[TRACE] = (joined_trace(sections[TRACE][0], known[0], read_at(later)),)
     if is_good(document, CALLS):
@@ -191,17 +196,27 @@ def calls_of_an_hour(reading: SqlServerReading) -> dict[tuple[str, str], int] | 
 
 
 def proving_call(reading: SqlServerReading, provider: str) -> float | None:
-    """Return when a provider last unwrapped a key, if no needed call of it failed since and none was lost since: a Unix time, else None."""
-    since = known_since(reading)
-    times: dict[bool, list[float]] = {True: [], False: []}
-    for row in rows(reading, CALLS):
-        at, function, succeeded = cell_time(row, "last_utc"), row.get("function"), row.get("code") == SUCCESS
-        if at is not None and row.get("provider") == provider and function in _NEEDED and (function == DECRYPT or not succeeded):
-            times[succeeded].append(at)
-    last = max(times[True], default=None)
-    if last is None or since is None or last < since or max(times[False], default=last - 1) >= last:
+    """Return since when a provider signs in and unwraps a key, as a Unix time: the last success of both; else None.
+
+    No later call of it failed, or may have: a call of an unknown provider counts as its own if it failed. A session that SQL Server opened before a
+    change may outlast it, so an unwrap alone shows neither the present credential nor that a failed sign-in is repaired.
+    """
+    session, since = session_of(reading), known_since(reading)
+    is_whole = (
+        session is not None and session.get("is_filtered") == 0 and reading.read_at.get(TRACE) == reading.read_at.get(CALLS)
+    )
+    good, bad = dict[str, float](), dict[str, float]()
+    for row in rows(reading, CALLS) if is_whole and since is not None else ():
+        at, function, code = cell_time(row, "last_utc"), str(row.get("function")), str(row.get("code"))
+        if code == SUCCESS and row.get("provider") == provider and at is not None:
+            good[function] = max(at, good.get(function, at))
+        elif code != SUCCESS and row.get("provider", provider) == provider and (function in _NEEDED or code not in _ROUTINE):
+            name, at = (function if function in _NEEDED else DECRYPT), math.inf if at is None else at
+            bad[name] = max(at, bad.get(name, at))
+    if since is None or not good.keys() >= _NEEDED or any(bad.get(name, -math.inf) >= good[name] for name in _NEEDED):
         return None
-    return last
+    last = min(good[name] for name in _NEEDED)
+    return last if last >= since else None
 
 
 def failed_call(reading: SqlServerReading, since: float = 0.0, *, first: bool = False) -> FailedCall | None:

@@ -100,8 +100,8 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
         "the logs have room", "the logs' size and growth, while backups or a target fail", "not ready below four hours"),
     Evidence.USED: EvidenceText(
         "this node itself used this key, and nothing that it rests on changed since",
-        "a start that opened, or a backup that finished, of a database under this key on this node, or a successful `SqlCryptDecrypt` of its provider, if a "
-        "[session records calls](sql-servers.md#sql-servers-own-calls), none was lost since and the provider has one key and one credential there: begun two hours after the credential was altered, the key "
+        "a start that opened, or a backup that finished, of a database under this key on this node, or successful `SqlCryptOpenSession` and `SqlCryptDecrypt` of its provider, if a "
+        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and one credential there: begun two hours after the credential was altered, the key "
         "was set or encryption began (a start at once; a managed identity 24 hours), and after provider, DLL, option and mapping were first seen as they are",
         "not known"),
     Evidence.SECRET: EvidenceText(

@@ -235,19 +235,75 @@ def test_count_is_of_one_reading():
     assert calls_of_an_hour(traced(instance=[])) is None
 
 
-def test_last_unwrap_proves_unless_a_call_failed_or_was_lost_since():
-    last = unix(f"{TODAY}19:00:00")
-    other = a_call("19:30:00", function="SqlCryptGetKeyInfoByThumb", code="3")
-    assert proving_call(traced(a_call("19:00:00"), a_call("18:00:00"), other), "AzureKV") == last
-    assert proving_call(traced(a_call("19:00:00"), a_call("18:59:59", code="3303")), "AzureKV") == last
-    assert proving_call(traced(a_call("19:00:00")), "Luna") is None
-    assert proving_call(traced(a_call("19:00:00", function="SqlCryptOpenSession")), "AzureKV") is None
-    assert proving_call(traced(a_call("19:00:00", code="3303")), "AzureKV") is None
-    for failed in ({"code": "3303"}, {"code": "other", "function": "SqlCryptOpenSession"}):
-        assert proving_call(traced(a_call("19:00:00"), a_call("19:00:00", **failed)), "AzureKV") is None
-    for changes in ({"lost_utc": f"{TODAY}19:30:00"}, {"started_utc": f"{TODAY}19:30:00"}, {"is_behind": 1}):
-        assert proving_call(traced(a_call("19:00:00"), session=SESSION | changes), "AzureKV") is None
-    assert proving_call(traced(a_call("19:00:00"), session=SESSION | {"is_filtered": 1}), "AzureKV") == last
+SIGNED_IN, UNWRAPPED = a_call("18:50:00", function="SqlCryptOpenSession"), a_call("19:00:00")
+UNKNOWN_PROVIDER = {name: cell for name, cell in a_call("19:30:00", code="3303").items() if name != "provider"}
+
+
+def proving(*calls, **changes):
+    return proving_call(traced(*calls, session=SESSION | changes), "AzureKV")
+
+
+def test_sign_in_and_unwrap_prove_since_the_earlier_of_their_last_successes():
+    assert proving(SIGNED_IN, UNWRAPPED, a_call("18:00:00")) == unix(f"{TODAY}18:50:00")
+    assert proving(a_call("19:10:00", function="SqlCryptOpenSession"), UNWRAPPED) == unix(f"{TODAY}19:00:00")
+    assert proving(SIGNED_IN) is None
+    assert proving(UNWRAPPED) is None  # in a session that may be older than the credential
+    assert proving_call(traced(SIGNED_IN, UNWRAPPED), "Luna") is None
+    assert proving() is None
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        a_call("19:00:00", code="3303"),
+        a_call("18:55:00", function="SqlCryptOpenSession", code="3303"),  # and an older session unwraps after it
+        a_call("18:50:00", function="SqlCryptOpenSession", code="other"),
+        a_call("19:30:00", function="SqlCryptGetKeyInfoByThumb", code="3303"),
+        a_call("19:30:00", function="SqlCryptGetKeyInfoByName", code="5"),
+        a_call("19:30:00", function="SqlCryptInitializeProvider", code="other"),
+        a_call("19:30:00", function="other", code="404"),
+        UNKNOWN_PROVIDER,
+        UNKNOWN_PROVIDER | {"last_utc": "soon"},
+    ],
+)
+def test_call_that_failed_since_or_may_have_leaves_nothing_proven(failed):
+    assert proving(SIGNED_IN, UNWRAPPED, failed) is None
+
+
+def test_failure_that_proves_nothing_is_no_objection():
+    for other in (
+        a_call("18:59:59", code="3303"),
+        a_call("18:49:59", function="SqlCryptOpenSession", code="3303"),
+        a_call("19:30:00", function="SqlCryptGetKeyInfoByThumb", code="3"),
+        a_call("19:30:00", code="3303", provider="Luna"),
+    ):
+        assert proving(SIGNED_IN, UNWRAPPED, other) == unix(f"{TODAY}18:50:00")
+
+
+def test_session_with_a_predicate_or_with_losses_proves_nothing():
+    for changes in ({"lost_utc": f"{TODAY}18:55:00"}, {"started_utc": f"{TODAY}18:55:00"}, {"is_behind": 1}, {"is_filtered": 1}):
+        assert proving(SIGNED_IN, UNWRAPPED, **changes) is None
+
+
+def test_calls_and_session_of_two_readings_prove_nothing():
+    later = dict.fromkeys(traced().read_at, READ_AT) | {"calls": READ_AT - 60}
+    assert proving_call(traced(SIGNED_IN, UNWRAPPED, about={"read_at": later}), "AzureKV") is None
+
+
+def test_two_providers_of_one_name_or_dll_are_no_provider():
+    twins = ({"name": "AzureKV", "dll_path": r"C:\EKM.dll"}, {"name": "Old", "dll_path": r"c:\ekm.dll"})
+    (row,) = read(*events(an_event("19:30:01", provider=r"C:\EKM.dll")), providers=twins)["calls"]
+    assert "provider" not in row
+    (row,) = read(*events(an_event("19:30:01")), providers=twins)["calls"]
+    assert row["provider"] == "AzureKV"
+
+
+def test_calls_of_another_session_are_not_counted_twice():
+    found = joined(
+        {"trace": [SESSION], "calls": [a_call("19:30:01")]},
+        {"trace": [{**KNOWN, "file": r"D:\y_0_1.xel"}], "calls": [a_call("19:30:01")]},
+    ).sections
+    assert found["calls"] == (a_call("19:30:01"),)
 
 
 def test_page_has_the_count_and_the_first_failure_since_a_change():

@@ -74,14 +74,15 @@ NAMED = [sections_of()["databases"][0], sections_of()["databases"][0] | {"name":
 
 ALTERED = {"credentials": credential(f"{TODAY}17:30:00")}
 WEEKLY = backup("2026-11-22T01:00:00", kind="D", gaps=3, second_seconds=7 * 86400)
+SIGNED_IN = a_call("19:50:00", function="SqlCryptOpenSession")
 OLD_CALL = a_call("19:00:00") | dict.fromkeys(("first_utc", "last_utc"), "2026-11-18T19:00:00")
 ANOTHER_KEY = sections_of()["keys"][0] | {"name": "other", "thumbprint": "0x2C57"}
 
 
 def called(*calls, **session):
-    """A session that records the calls of the provider, by default one that unwrapped at 19:50."""
+    """A session that records the calls of the provider, by default one that signed in and unwrapped at 19:50."""
     known = SESSION | {"started_utc": "2026-11-01T00:00:00"} | session
-    return {"trace": [known], "calls": list(calls or [a_call("19:50:00")])}
+    return {"trace": [known], "calls": [SIGNED_IN, *(calls or [a_call("19:50:00")])]}
 
 
 CASES = {
@@ -145,7 +146,7 @@ CASES = {
         ("a call of another provider", reading(**ALTERED, **called(a_call("19:50:00", provider="Luna"))), ["credential_not_proven"]),
         ("a session that lost events since", reading(**ALTERED, **called(lost_utc=f"{TODAY}19:55:00")), ["credential_not_proven"]),
         ("a session that began since", reading(**ALTERED, **called(started_utc=f"{TODAY}19:55:00")), ["credential_not_proven"]),
-        ("a session with a predicate", reading(**ALTERED, **called(is_filtered=1)), []),
+        ("a session with a predicate", reading(**ALTERED, **called(is_filtered=1)), ["credential_not_proven"]),
         ("calls that were read two hours ago", reading(aged=["calls"], **ALTERED, **called()), ["credential_not_proven"]),
         ("a session that was", reading(aged=["trace"], **ALTERED, **called()), ["credential_not_proven"]),
         ("a call, and the key was set since", reading(opened=[sections_of()["opened"][0] | {"set_utc": f"{TODAY}18:00:00"}], **called()),
