@@ -18,10 +18,11 @@ from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.calls import CALLS, TRACE, proving_call
-from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time
+from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time, thumbprint_of
 from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
 from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
+from exporter.sqlserver.keys import REGISTRY
 from exporter.sqlserver.proof import (
     GAPS,
     OLDEST,
@@ -101,7 +102,7 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
     Evidence.USED: EvidenceText(
         "this node itself used this key, and nothing that it rests on changed since",
         "a start that opened, or a backup that finished, of a database under this key on this node, or successful `SqlCryptOpenSession` and `SqlCryptDecrypt` of its provider, if a "
-        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and one credential there: begun two hours after the credential was altered, the key "
+        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and one credential there, and the registry no other key: begun two hours after the credential was altered, the key "
         "was set or encryption began (a start at once; a managed identity 24 hours), and after provider, DLL, option and mapping were first seen as they are",
         "not known"),
     Evidence.SECRET: EvidenceText(
@@ -224,11 +225,16 @@ class NodeKey:
 
     @property
     def _calls(self) -> Iterator[KeyUse]:
-        """Yield the last call that unwrapped the key. It names no key and no credential: it proves if its provider has one of each on this node."""
+        """Yield the last call that unwrapped the key. It names no key and no credential: it proves if its provider has one of each on this node.
+
+        A user database may have keys, which no login of the exporter sees, but the registry of the host has each key that the connector ever opened there.
+        """
         instance, provider = self.dependency.usage.instance, self.dependency.usage.key.provider
         number = [len([one for one in those if one.provider == provider]) for those in (instance.keys, instance.credentials)]
         at = proving_call(self.reading, provider) if number == [1, 1] else None
-        if at is None or not all(self.is_fresh(self.reading, section) for section in (TRACE, CALLS)):
+        opened_keys = {thumbprint_of(one.thumbprint) for one in self.reading.document.key_uris}
+        is_only = opened_keys == {self.proof.proof.thumbprint}
+        if at is None or not is_only or not all(self.is_fresh(self.reading, section) for section in (TRACE, CALLS, REGISTRY)):
             return
         names = {one.name for one in self.dependency.usage.databases}
         opened = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(self.reading, "opened")}

@@ -15,14 +15,14 @@ FAILING = row(vault_side_ready=False, code=3303, step="token")
 OF_APP = row(client_id="app")
 
 
-def reading(*, aged=(), lacks=None, about=None, **sections):
+def reading(*, aged=(), lacks=None, about=None, uris=None, **sections):
     """A ready reading of SQLPRD01 on n1 with these rows.
 
     `aged` sections were read two hours ago, `lacks` has the messages of those that were never read, `about` fields of the reading.
     """
     found = a_reading(sections={**sections, **dict.fromkeys(lacks or ())})
-    document = replace(found.document, errors=dict(lacks or {}), key_uris=URIS)
-    times = {name: at for name, at in found.read_at.items() if name in document.sections}
+    document = replace(found.document, errors=dict(lacks or {}), key_uris=URIS if uris is None else uris)
+    times = {"registry": NOW} | {name: at for name, at in found.read_at.items() if name in document.sections}
     return replace(found, document=document, **({"read_at": {**times, **dict.fromkeys(aged, NOW - 2 * HOUR)}} | (about or {})))
 
 
@@ -79,10 +79,10 @@ OLD_CALL = a_call("19:00:00") | dict.fromkeys(("first_utc", "last_utc"), "2026-1
 ANOTHER_KEY = sections_of()["keys"][0] | {"name": "other", "thumbprint": "0x2C57"}
 
 
-def called(*calls, **session):
+def called(*calls, uris=URIS[:1], **session):
     """A session that records the calls of the provider, by default one that signed in and unwrapped at 19:50."""
     known = SESSION | {"started_utc": "2026-11-01T00:00:00"} | session
-    return {"trace": [known], "calls": [SIGNED_IN, *(calls or [a_call("19:50:00")])]}
+    return {"trace": [known], "calls": [SIGNED_IN, *(calls or [a_call("19:50:00")])], "uris": uris}
 
 
 CASES = {
@@ -153,6 +153,9 @@ CASES = {
          ["credential_not_proven"]),
         ("when the key was set is not known, but it was called", reading(**lacking("opened", "set_utc"), **called()),
          ["inventory_gap", "credential_not_proven"]),
+        ("a second key of the host, as of column encryption", reading(**ALTERED, **called(uris=URIS)), ["credential_not_proven"]),
+        ("a registry that is not read", reading(**ALTERED, **called(uris=())), ["credential_not_proven"]),
+        ("a registry that was read two hours ago", reading(aged=["registry"], **ALTERED, **called()), ["credential_not_proven"]),
         ("a second key of the provider", reading(**ALTERED, **called(), keys=[*sections_of()["keys"], ANOTHER_KEY]), ["credential_not_proven"]),
         ("a second credential of it", reading(credentials=[*ALTERED["credentials"], *credential(f"{TODAY}01:00:00", name="other")], **called()),
          ["credential_not_proven"]),
