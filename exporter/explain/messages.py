@@ -399,6 +399,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             f"Show the runtimes: `{SHOW_RUNTIME}`.",
             "If the x64 runtime is missing: download `vc_redist.x64.exe` of 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or `vcredist_x64.exe` of 2013 with id=40784 there.",
             "Install it without a restart of Windows, which closes the encrypted databases: `.\\vc_redist.x64.exe /install /passive /norestart`.",
+            "If the file is at that path: SQL Server's account needs the right to read and execute it (RX): `icacls 'PATH'`.",
             f"If the path is wrong: {_REGISTER[0].lower()}{_REGISTER[1:]}",
             _ENABLE,
             (

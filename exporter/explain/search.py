@@ -292,7 +292,7 @@ def unknown(text: str) -> str:
     return f"no such code: {shown!r}. " + (
         f"Did you mean {', '.join(near)}?"
         if near
-        else f"Accepted inputs: {KINDS}. For a topic, `ekm-exporter docs` and its words search the documents."
+        else f"Accepted inputs: {KINDS}. For an alert, `ekm-exporter docs` and its name; for a topic, and its words."
     )
 
 

@@ -345,7 +345,9 @@ WRITE_SECRET = (
     for_dba(
         "On every replica, write the secret with `sqlcmd`, as the first lines of this script show: `ekm-exporter script alter-credential.sql`."
     ),
-    for_dba("The secret there is the client id without hyphens, then the secret's value: at most 120 characters."),
+    for_dba(
+        "The secret there is the client id without hyphens, then its value: at most 120 characters. Per node, 2 hours later: `ekm-exporter script prove.sql`."
+    ),
 )
 
 # Of a failure that SQL Server shows alone. A probe that failed answers the question.

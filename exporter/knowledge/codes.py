@@ -287,7 +287,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         actions=(
             "On the SQL Server host, run `ekm-exporter doctor TARGET`: the line `Registry rights` names the account that lacks the right.",
             "Without the exporter on that host, find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
-            "On every node, as an administrator, write that account into `$account` of the commands below: they create the key and give it Full Control.",
+            "On every node, as an administrator, run the commands below but the last three, with that account as `$account`: they give it Full Control.",
             "On a failover cluster only, run the last three too, with your SQL Server resource as `$resource`: they add a registry checkpoint.",
             "Repeat the statement that failed. If it succeeds and `doctor` shows no failed line, the fault is over.",
             SET_ONLINE,

@@ -351,7 +351,7 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
         ),
         actions=(
-            "List the deleted vaults of its subscription: `az keyvault list-deleted`. If it is there, the vault team acts: forward this. If not, the network team.",
+            "List deleted vaults: `az keyvault list-deleted --subscription SUBSCRIPTION`. If it is there, the vault team acts: forward this. Else: network team.",
             "On the SQL Server host, run `Resolve-DnsName HOST`. If other vaults resolve there, only this record is missing.",
             RECOVER_VAULT,
             ROLES_OF_RECOVERED,

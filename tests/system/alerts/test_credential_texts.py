@@ -63,14 +63,14 @@ def test_expired_credential_has_its_command_and_its_dates(tmp_path):
     ended = Failed("token", 3303, "secret_expired")
     text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", more=dates)["description"]
     assert f"First: Create a new secret and keep the old one: az ad app credential reset --id {CLIENT} --append." in text
-    assert " Then alter-credential.sql on every replica. Date: " in text
+    assert " Then the DBA: alter-credential.sql per node. Date: " in text
     for date in ("1970-04-15 04:00:00 +0000 UTC (declared)", "1970-01-01 00:01:00 +0000 UTC (graph)"):
         assert f" Date: {date}." in text
 
 
 def test_expired_credential_without_a_date_shows_none(tmp_path):
     text = description(tmp_path, "EkmCredentialExpired", Failed("token", 3303, "secret_expired"), "contoso-a.vault.azure.net")
-    assert text["description"].endswith(" Then alter-credential.sql on every replica.")
+    assert text["description"].endswith(" Then the DBA: alter-credential.sql per node.")
 
 
 def test_page_of_a_refused_credential_has_the_failures_with_the_next_one(tmp_path):
