@@ -107,7 +107,7 @@ Share of a vault's limit that the exporter uses. A vault allows in {WINDOW_SECON
 {KEY_LIMITS}. The lowest is assumed here.
 """
 _MOST_VAULTS = 5
-STATEMENTS = 21  # of one reading: the options of the session, and a statement for each section (a file of the error log, mostly)
+STATEMENTS = 23  # of one reading: the options of the session, and a statement for each section (a file of the error log, mostly)
 _READINGS = """\
 {servers}, each read every {every}: {each} readings of each, {readings} in all, with {statements} statements. A reading is one
 connection with one login and {of_one} statements. On Windows, one or two follow for each entry of the connector in the registry.
