@@ -108,6 +108,7 @@ class EventSession(NamedTuple):
 
     name: str
     is_filtered: bool = False
+    is_delayed: bool = False
     started: float | None = None
     dropped: int = 0
 

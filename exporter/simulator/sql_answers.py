@@ -370,7 +370,8 @@ def _trace(view: SqlView) -> Rows:
     if trace is None or trace.started is None:
         return []
     file = next((row["file"] for row in reversed(_event_rows(view))), _XEL.format(trace.name, int(trace.started) * 1000))
-    return [{"started_utc": _utc(trace.started), "dropped": trace.dropped, "is_filtered": int(trace.is_filtered), "file": file}]
+    flags = {"is_filtered": int(trace.is_filtered), "is_delayed": int(trace.is_delayed)}
+    return [{"started_utc": _utc(trace.started), "dropped": trace.dropped, **flags, "file": file}]
 
 
 def _calls(view: SqlView) -> Rows | SimulatedMessage:
@@ -393,7 +394,7 @@ def event_session(text: str, server: SimulatedSqlServer, now: float) -> tuple[Ev
         return None
     verb, name, rest = named[1].upper(), named[2], named[3].upper()
     if verb == "CREATE" and "SEC_EKM_PROVIDER_CALLED" in rest and "PACKAGE0.EVENT_FILE" in rest:
-        return (EventSession(name, " WHERE " in rest),)
+        return (EventSession(name, " WHERE " in rest, re.search(r"MAX_DISPATCH_LATENCY = (?:0|INFINITE)\b", rest) is not None),)
     if known is None or known.name != name:
         return (known,)
     return (None if verb == "DROP" else known._replace(started=now if "START" in rest else None),)

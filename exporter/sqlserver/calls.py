@@ -41,6 +41,7 @@ _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _RESULT: Final = re.compile(r"\d{1,10}", re.ASCII)
 _READ_AT_ONCE: Final = 2000  # events, as proof.sql says
 _LONGEST: Final = 2000  # characters of an event there
+_OBJECTIONS: Final = ("is_filtered", "is_delayed")  # to a session: calls may be missing, or come late
 _HOUR: Final = 3600.0
 _MEMORY: Final = 35 * 86400.0
 _MOST: Final = 500  # rows that are kept
@@ -176,6 +177,8 @@ def known_since(reading: SqlServerReading) -> float | None:
     session = session_of(reading)
     if session is None or session.get("is_behind") == 1 or CALLS not in reading.read_at:
         return None
+    if not all(session.get(name) == 0 for name in _OBJECTIONS):
+        return None
     times = [cell_time(session, name) for name in ("started_utc", "lost_utc") if name in session]
     known = [at for at in times if at is not None]
     return max(known) if known and len(known) == len(times) else None
@@ -183,9 +186,9 @@ def known_since(reading: SqlServerReading) -> float | None:
 
 def calls_of_an_hour(reading: SqlServerReading) -> dict[tuple[str, str], int] | None:
     """Return the calls of the hour before the reading, by function and code; None if some may be missing."""
-    now, since, session = server_time(reading.document.sections), known_since(reading), session_of(reading)
+    now, since = server_time(reading.document.sections), known_since(reading)
     is_one = len({reading.read_at.get(name) for name in ("instance", TRACE, CALLS)}) == 1
-    if now is None or since is None or since > now - _HOUR or not is_one or session is None or session.get("is_filtered") != 0:
+    if now is None or since is None or since > now - _HOUR or not is_one:
         return None
     found: dict[tuple[str, str], int] = {}
     for row in rows(reading, CALLS):
@@ -201,12 +204,9 @@ def proving_call(reading: SqlServerReading, provider: str) -> float | None:
     No later call of it failed, or may have: a call of an unknown provider counts as its own if it failed. A session that SQL Server opened before a
     change may outlast it, so an unwrap alone shows neither the present credential nor that a failed sign-in is repaired.
     """
-    session, since = session_of(reading), known_since(reading)
-    is_whole = (
-        session is not None and session.get("is_filtered") == 0 and reading.read_at.get(TRACE) == reading.read_at.get(CALLS)
-    )
+    since, is_one = known_since(reading), reading.read_at.get(TRACE) == reading.read_at.get(CALLS)
     good, bad = dict[str, float](), dict[str, float]()
-    for row in rows(reading, CALLS) if is_whole and since is not None else ():
+    for row in rows(reading, CALLS) if is_one and since is not None else ():
         at, function, code = cell_time(row, "last_utc"), str(row.get("function")), str(row.get("code"))
         if code == SUCCESS and row.get("provider") == provider and at is not None:
             good[function] = max(at, good.get(function, at))
@@ -245,7 +245,8 @@ def calls_text(reading: SqlServerReading, altered: float | None, now: float) -> 
         text = f"this server asked its provider {total:,} times in the last hour, {unwraps:,} of them {DECRYPT}"
         text += f" (read {ago(age)})" if age > _HOUR else ""
     else:
-        text = "how often this server asked its provider is not known: its session has a predicate, lost events, or runs for less than an hour"
+        text = "how often this server asked its provider is not known: its session has a predicate, may keep events in memory for more than "
+        text += "a minute, lost some, or runs for less than an hour"
     first = None if altered is None else failed_call(reading, altered, first=True)
     if first is None or altered is None:
         return text

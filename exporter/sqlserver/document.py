@@ -132,7 +132,7 @@ _FIELDS: Mapping[str, tuple[_Kind, int]] = {
         ),
         (_NUMBER, LONGEST, "has_sid in_group is_enabled is_encrypted value_in_use"),
         (_NUMBER, LONGEST, "may_view_databases may_view_definitions may_view_security_definitions"),
-        (_NUMBER, LONGEST, "calls offset dropped is_filtered anew is_behind"),
+        (_NUMBER, LONGEST, "calls offset dropped is_filtered is_delayed anew is_behind"),
         (_OFFSET, LONGEST, "utc_offset_minutes offset_minutes"),
         (
             _TIME,
@@ -151,7 +151,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "errors": ("code", "lines"),
     "log": ("since_utc", "until_utc"),
     "changes": ("what", "since_utc", "first"),
-    "trace": ("started_utc", "dropped", "is_filtered", "file"),
+    "trace": ("started_utc", "dropped", "is_filtered", "is_delayed", "file"),
 }
 _COMPUTERS = frozenset({"server_name", "machine", "instance_name", "node"})
 # A database may have any name of 128 characters, blanks included: it becomes part of comments only. Some changes have no name.

@@ -421,28 +421,32 @@ ORDER BY l.n;
 GO
 
 -- The extended-events session with each call to an EKM provider, if a DBA made one (trace-ekm.sql): found by what it records, under any name. One with
--- a predicate shows a part of the calls. `file` is the one that its target writes now: SQL Server names it NAME_0_NUMBER.xel.
--- Cost: one row at most; three views with some rows for each session.
--- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Sources: sys.dm_xe_sessions, sys.dm_xe_session_events,
--- sys.dm_xe_session_targets.
+-- a predicate shows a part of the calls, and one that may keep events in memory for more than a minute (-1 and 0: without limit) shows them late; its
+-- options cannot be altered while it runs. `file` is the one that its target writes now: SQL Server names it NAME_0_NUMBER.xel.
+-- Cost: one row at most; four views with some rows for each session.
+-- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Sources: sys.dm_xe_sessions, sys.server_event_sessions,
+-- sys.dm_xe_session_events, sys.dm_xe_session_targets.
 DECLARE @json nvarchar(max) = CONCAT(N'{"section":"trace","rows":', ISNULL((
     SELECT TOP (1)
         CONVERT(varchar(19), DATEADD(minute, DATEDIFF(minute, GETDATE(), GETUTCDATE()), n.create_time), 126) AS started_utc,
         n.dropped AS dropped,
         n.is_filtered AS is_filtered,
+        n.is_delayed AS is_delayed,
         SUBSTRING(n.rest, 1, CHARINDEX(N'"', CONCAT(n.rest, N'"')) - 1) AS [file]
     FROM (
         SELECT
             s.create_time AS create_time,
             CAST(s.dropped_event_count AS bigint) + s.dropped_buffer_count AS dropped,
             CASE WHEN e.event_predicate IS NULL THEN 0 ELSE 1 END AS is_filtered,
+            CASE WHEN d.max_dispatch_latency BETWEEN 1 AND 60000 THEN 0 ELSE 1 END AS is_delayed,
             SUBSTRING(t.target_data, CHARINDEX(N'File name="', t.target_data) + 11, 260) AS rest
         FROM sys.dm_xe_sessions AS s
         INNER JOIN sys.dm_xe_session_events AS e ON e.event_session_address = s.address
         INNER JOIN sys.dm_xe_session_targets AS t ON t.event_session_address = s.address
+        LEFT OUTER JOIN sys.server_event_sessions AS d ON d.name = s.name
         WHERE e.event_name = N'sec_ekm_provider_called' AND t.target_name = N'event_file' AND CHARINDEX(N'File name="', t.target_data) > 0
     ) AS n
-    ORDER BY n.is_filtered, n.create_time
+    ORDER BY n.is_filtered, n.is_delayed, n.create_time
     FOR JSON PATH
 ), N'[]'), N'}');
 DECLARE @text nvarchar(max) = CONCAT(@json, SPACE(72 - LEN(@json) % 72), N'sha256:', CONVERT(varchar(64), HASHBYTES('SHA2_256', @json), 2));

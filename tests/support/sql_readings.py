@@ -132,6 +132,7 @@ SESSION: dict[str, str | int] = {
     "started_utc": "2026-11-26T06:00:00",
     "dropped": 0,
     "is_filtered": 0,
+    "is_delayed": 0,
     "file": r"C:\Log\x_0_134.xel",
 }
 

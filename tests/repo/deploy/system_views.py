@@ -109,6 +109,15 @@ VIEWS: dict[str, tuple[str, str, str]] = {
         ),
         "",
     ),
+    # Its definition, by name. `max_dispatch_latency` in milliseconds: Microsoft's page has -1 for one without limit, and CREATE EVENT SESSION 0.
+    "server_event_sessions": (
+        PERFORMANCE,
+        (
+            "event_session_id name event_retention_mode event_retention_mode_desc max_dispatch_latency max_memory max_event_size "
+            "memory_partition_mode memory_partition_mode_desc track_causality startup_state"
+        ),
+        "track_causality startup_state",
+    ),
     "dm_xe_session_events": (PERFORMANCE, "event_session_address event_name event_package_guid event_predicate", ""),
     "dm_xe_session_targets": (
         PERFORMANCE,

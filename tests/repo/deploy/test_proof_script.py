@@ -452,17 +452,24 @@ TARGET = {
 }
 
 
-def traces(session=SESSION, event=CALLED, target=TARGET):
-    return rows("trace", dm_xe_sessions=[session], dm_xe_session_events=[event], dm_xe_session_targets=[target])
+def traces(session=SESSION, event=CALLED, target=TARGET, latency=5000):
+    defined = [] if latency is None else [{"name": "audit of somebody", "max_dispatch_latency": latency}, {"name": "other"}]
+    views = {"dm_xe_sessions": [session], "dm_xe_session_events": [event], "dm_xe_session_targets": [target]}
+    return rows("trace", server_event_sessions=defined, **views)
 
 
 def test_session_is_found_by_what_it_records():
-    found = {"started_utc": utc(hours=3), "dropped": 3, "is_filtered": 0, "file": FILE}
+    found = {"started_utc": utc(hours=3), "dropped": 3, "is_filtered": 0, "is_delayed": 0, "file": FILE}
     assert traces() == [found]
     assert traces(event=CALLED | {"event_predicate": "(NOT [cred_prov_result]=(0))"}) == [found | {"is_filtered": 1}]
     assert traces(event=CALLED | {"event_name": "wait_info"}) == []
     assert traces(target=TARGET | {"target_name": "ring_buffer"}) == []
     assert traces(target=TARGET | {"target_data": "<EventFileTarget/>"}) == []
+
+
+@pytest.mark.parametrize(("latency", "is_delayed"), [(1, 0), (60_000, 0), (60_001, 1), (0, 1), (-1, 1), (None, 1)])
+def test_session_that_may_keep_events_in_memory_for_more_than_a_minute_is_delayed(latency, is_delayed):
+    assert [row["is_delayed"] for row in traces(latency=latency)] == [is_delayed]
 
 
 def test_calls_have_events_of_providers_alone_in_their_order():

@@ -4,7 +4,16 @@ import itertools
 
 import pytest
 
-from exporter.simulator.environment import RECOVERY_PENDING, DaySettings, SimulatedSqlServer, SqlDatabase, SqlKey, VaultSide
+from exporter.simulator.environment import (
+    RECOVERY_PENDING,
+    DaySettings,
+    EventSession,
+    SimulatedSqlServer,
+    SqlDatabase,
+    SqlKey,
+    VaultSide,
+)
+from exporter.simulator.sql_answers import event_session
 from exporter.simulator.sql_day import DIFFERENTIAL, FULL, LOG, LogLine, begin_day
 from tests.support.values import replace
 
@@ -252,3 +261,12 @@ def test_lines_of_a_fault_stand_among_the_others():
 
 def test_failures_of_weeks_keep_a_bounded_number_of_lines():
     assert len(Day().pass_by(60 * DAY, REFUSED).day.lines) == 3000
+
+
+@pytest.mark.parametrize(
+    ("options", "is_delayed"),
+    [("", False), (" WITH (MAX_DISPATCH_LATENCY = 5 SECONDS)", False), (" WITH (MAX_DISPATCH_LATENCY = INFINITE)", True)],
+)
+def test_session_is_as_its_statement_says(options, is_delayed):
+    text = f"CREATE EVENT SESSION x ON SERVER ADD EVENT sqlserver.sec_ekm_provider_called ADD TARGET package0.event_file{options}"
+    assert event_session(text, server(), BEGIN) == (EventSession("x", is_delayed=is_delayed),)

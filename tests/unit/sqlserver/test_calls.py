@@ -217,6 +217,7 @@ def test_calls_of_the_last_hour_are_counted_by_function_and_result():
     "changes",
     [
         {"is_filtered": 1},
+        {"is_delayed": 1},
         {"is_behind": 1},
         {"started_utc": f"{TODAY}19:30:00"},
         {"lost_utc": f"{TODAY}19:30:00"},
@@ -225,7 +226,10 @@ def test_calls_of_the_last_hour_are_counted_by_function_and_result():
 def test_count_is_not_known_if_calls_may_be_missing(changes):
     reading = traced(a_call("19:59:00"), session=SESSION | changes)
     assert calls_of_an_hour(reading) is None
-    text = "how often this server asked its provider is not known: its session has a predicate, lost events, or runs for less than an hour"
+    text = (
+        "how often this server asked its provider is not known: its session has a predicate, may keep events in memory for more than "
+        "a minute, lost some, or runs for less than an hour"
+    )
     assert calls_text(reading, None, READ_AT) == text
 
 
@@ -281,7 +285,13 @@ def test_failure_that_proves_nothing_is_no_objection():
 
 
 def test_session_with_a_predicate_or_with_losses_proves_nothing():
-    for changes in ({"lost_utc": f"{TODAY}18:55:00"}, {"started_utc": f"{TODAY}18:55:00"}, {"is_behind": 1}, {"is_filtered": 1}):
+    for changes in (
+        {"lost_utc": f"{TODAY}18:55:00"},
+        {"started_utc": f"{TODAY}18:55:00"},
+        {"is_behind": 1},
+        {"is_filtered": 1},
+        {"is_delayed": 1},
+    ):
         assert proving(SIGNED_IN, UNWRAPPED, **changes) is None
 
 

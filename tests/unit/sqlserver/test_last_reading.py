@@ -743,7 +743,14 @@ def test_local_time_is_never_wrong_in_the_unsafe_direction(offsets, happened, re
 
 
 def test_calls_and_their_place_survive_a_restart_and_go_with_the_session():
-    session = {"started_utc": "2026-11-26T06:00:00", "dropped": 0, "is_filtered": 0, "file": r"C:\Log\x_0_134.xel", "offset": 512}
+    session = {
+        "started_utc": "2026-11-26T06:00:00",
+        "dropped": 0,
+        "is_filtered": 0,
+        "is_delayed": 0,
+        "file": r"C:\Log\x_0_134.xel",
+        "offset": 512,
+    }
     calls = [a_call("19:59:00", calls=3)]
     known, _ = restored(stored(after(a_document(trace=[session], calls=calls))), SERVER)
     assert known.document.sections["trace"] == (session,)
