@@ -335,7 +335,8 @@ def _errors(view: SqlView) -> Rows:
     ]
 
 
-_XEL = r"C:\Program Files\Microsoft SQL Server\MSSQL16.MSSQLSERVER\MSSQL\Log\{}_0_13{:016}.xel"
+_LOG_FOLDER = r"C:\Program Files\Microsoft SQL Server\MSSQL16.MSSQLSERVER\MSSQL\Log"
+_XEL = _LOG_FOLDER + r"\{}_0_13{:016}.xel"
 _PER_FILE, _FILES = 400, 2  # calls of a file, and files of a session
 _READ_FROM = re.compile(r"fn_xe_file_target_read_file\(N'((?:[^']|'')*)', NULL, (?:NULL|N'((?:[^']|'')*)'), (NULL|\d+)\)")
 _NO_FILE = 'The file name "{}" is invalid. Verify that the file exists and that the SQL Server service account has access to it.'
@@ -371,7 +372,8 @@ def _trace(view: SqlView) -> Rows:
         return []
     file = next((row["file"] for row in reversed(_event_rows(view))), _XEL.format(trace.name, int(trace.started) * 1000))
     flags = {"is_filtered": int(trace.is_filtered), "is_delayed": int(trace.is_delayed)}
-    return [{"started_utc": _utc(trace.started), "dropped": trace.dropped, **flags, "file": file}]
+    files = {"file": file, "error_log": rf"{_LOG_FOLDER}\ERRORLOG"}
+    return [{"started_utc": _utc(trace.started), "dropped": trace.dropped, **flags, **files}]
 
 
 def _calls(view: SqlView) -> Rows | SimulatedMessage:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import PureWindowsPath
 from typing import Final, NamedTuple
 from xml.etree.ElementTree import ParseError, fromstring
 
@@ -167,6 +168,12 @@ def with_earlier_calls(document: Document, later: Document, earlier: Document) -
     return replace(document, sections=sections)
 
 
+def is_own(session: Row) -> bool:
+    """Whether the files of a session are in the folder of the instance's error log: another one may have files of several servers."""
+    file, log = (PureWindowsPath(str(session.get(name, ""))) for name in ("file", "error_log"))
+    return bool(log.root) and file.parent == log.parent
+
+
 def lacks_session(reading: SqlServerReading) -> bool:
     """Whether no session records calls, as far as that was read."""
     return TRACE in reading.read_at and session_of(reading) is None
@@ -177,7 +184,7 @@ def known_since(reading: SqlServerReading) -> float | None:
     session = session_of(reading)
     if session is None or session.get("is_behind") == 1 or CALLS not in reading.read_at:
         return None
-    if not all(session.get(name) == 0 for name in _OBJECTIONS):
+    if not is_own(session) or not all(session.get(name) == 0 for name in _OBJECTIONS):
         return None
     times = [cell_time(session, name) for name in ("started_utc", "lost_utc") if name in session]
     known = [at for at in times if at is not None]
@@ -246,7 +253,7 @@ def calls_text(reading: SqlServerReading, altered: float | None, now: float) -> 
         text += f" (read {ago(age)})" if age > _HOUR else ""
     else:
         text = "how often this server asked its provider is not known: its session has a predicate, may keep events in memory for more than "
-        text += "a minute, lost some, or runs for less than an hour"
+        text += "a minute, writes outside of the error log's folder, lost events, or runs for less than an hour"
     first = None if altered is None else failed_call(reading, altered, first=True)
     if first is None or altered is None:
         return text

@@ -112,7 +112,7 @@ _FIELDS: Mapping[str, tuple[_Kind, int]] = {
         (_TEXT, 256, "server_name provider_version"),  # the replicas of an availability group have 256
         (_TEXT, 1, "type"),
         (_TEXT, 64, "function"),
-        (_TEXT, 260, "file"),
+        (_TEXT, 260, "file error_log"),
         (_TEXT, 20, "code what"),
         (_TEXT, 60, "reuse_wait"),
         (_TEXT, 140, "backup_of"),

@@ -422,7 +422,8 @@ GO
 
 -- The extended-events session with each call to an EKM provider, if a DBA made one (trace-ekm.sql): found by what it records, under any name. One with
 -- a predicate shows a part of the calls, and one that may keep events in memory for more than a minute (-1 and 0: without limit) shows them late; its
--- options cannot be altered while it runs. `file` is the one that its target writes now: SQL Server names it NAME_0_NUMBER.xel.
+-- options cannot be altered while it runs. `file` is the one that its target writes now: SQL Server names it NAME_0_NUMBER.xel. In the folder of the
+-- error log, no other instance has files.
 -- Cost: one row at most; four views with some rows for each session.
 -- Right: VIEW SERVER PERFORMANCE STATE (before 2022: VIEW SERVER STATE). Sources: sys.dm_xe_sessions, sys.server_event_sessions,
 -- sys.dm_xe_session_events, sys.dm_xe_session_targets.
@@ -432,7 +433,8 @@ DECLARE @json nvarchar(max) = CONCAT(N'{"section":"trace","rows":', ISNULL((
         n.dropped AS dropped,
         n.is_filtered AS is_filtered,
         n.is_delayed AS is_delayed,
-        SUBSTRING(n.rest, 1, CHARINDEX(N'"', CONCAT(n.rest, N'"')) - 1) AS [file]
+        SUBSTRING(n.rest, 1, CHARINDEX(N'"', CONCAT(n.rest, N'"')) - 1) AS [file],
+        CAST(SERVERPROPERTY('ErrorLogFileName') AS nvarchar(260)) AS error_log
     FROM (
         SELECT
             s.create_time AS create_time,

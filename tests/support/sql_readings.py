@@ -134,6 +134,7 @@ SESSION: dict[str, str | int] = {
     "is_filtered": 0,
     "is_delayed": 0,
     "file": r"C:\Log\x_0_134.xel",
+    "error_log": r"C:\Log\ERRORLOG",
 }
 
 

@@ -31,6 +31,7 @@ PROPERTIES = {
     "InstanceName": "SQLPRD01",
     "ComputerNamePhysicalNetBIOS": "N1",
     "ProductVersion": "16.0.4105.2",
+    "ErrorLogFileName": "C:\\Log\\ERRORLOG",
     "Edition": "Enterprise Edition (64-bit)",
 }
 GLOBALS = {"VERSION": "Microsoft SQL Server 2022 (RTM-CU15) on Windows Server 2022", "SERVERNAME": "N1\\SQLPRD01"}

@@ -459,7 +459,14 @@ def traces(session=SESSION, event=CALLED, target=TARGET, latency=5000):
 
 
 def test_session_is_found_by_what_it_records():
-    found = {"started_utc": utc(hours=3), "dropped": 3, "is_filtered": 0, "is_delayed": 0, "file": FILE}
+    found = {
+        "started_utc": utc(hours=3),
+        "dropped": 3,
+        "is_filtered": 0,
+        "is_delayed": 0,
+        "file": FILE,
+        "error_log": "C:\\Log\\ERRORLOG",
+    }
     assert traces() == [found]
     assert traces(event=CALLED | {"event_predicate": "(NOT [cred_prov_result]=(0))"}) == [found | {"is_filtered": 1}]
     assert traces(event=CALLED | {"event_name": "wait_info"}) == []

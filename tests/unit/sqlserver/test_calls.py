@@ -8,6 +8,7 @@ from exporter.sqlserver.calls import (
     calls_of_an_hour,
     calls_text,
     failed_call,
+    is_own,
     joined_calls,
     joined_trace,
     known_since,
@@ -218,6 +219,7 @@ def test_calls_of_the_last_hour_are_counted_by_function_and_result():
     [
         {"is_filtered": 1},
         {"is_delayed": 1},
+        {"error_log": r"D:\Log\ERRORLOG"},
         {"is_behind": 1},
         {"started_utc": f"{TODAY}19:30:00"},
         {"lost_utc": f"{TODAY}19:30:00"},
@@ -228,9 +230,25 @@ def test_count_is_not_known_if_calls_may_be_missing(changes):
     assert calls_of_an_hour(reading) is None
     text = (
         "how often this server asked its provider is not known: its session has a predicate, may keep events in memory for more than "
-        "a minute, lost some, or runs for less than an hour"
+        "a minute, writes outside of the error log's folder, lost events, or runs for less than an hour"
     )
     assert calls_text(reading, None, READ_AT) == text
+
+
+@pytest.mark.parametrize(
+    ("file", "error_log", "own"),
+    [
+        (r"C:\Log\x_0_134.xel", r"c:\log\ERRORLOG", True),
+        ("/var/opt/mssql/log/x_0_134.xel", "/var/opt/mssql/log/errorlog", True),
+        (r"C:\Log\sub\x_0_134.xel", r"C:\Log\ERRORLOG", False),
+        (r"\\share\traces\x_0_134.xel", r"C:\Log\ERRORLOG", False),
+        ("x_0_134.xel", "ERRORLOG", False),
+        ("x_0_134.xel", "", False),
+    ],
+)
+def test_files_in_the_folder_of_the_error_log_are_of_this_instance_alone(file, error_log, own):
+    assert is_own({"file": file, "error_log": error_log}) is own
+    assert not is_own({"file": file})
 
 
 def test_count_is_of_one_reading():

@@ -148,6 +148,7 @@ CASES = {
         ("a session that began since", reading(**ALTERED, **called(started_utc=f"{TODAY}19:55:00")), ["credential_not_proven"]),
         ("a session with a predicate", reading(**ALTERED, **called(is_filtered=1)), ["credential_not_proven"]),
         ("a session that may keep failures in memory", reading(**ALTERED, **called(is_delayed=1)), ["credential_not_proven"]),
+        ("a session in a folder that servers may share", reading(**ALTERED, **called(error_log=r"D:\\Log\\ERRORLOG")), ["credential_not_proven"]),
         ("calls that were read two hours ago", reading(aged=["calls"], **ALTERED, **called()), ["credential_not_proven"]),
         ("a session that was", reading(aged=["trace"], **ALTERED, **called()), ["credential_not_proven"]),
         ("a call, and the key was set since", reading(opened=[sections_of()["opened"][0] | {"set_utc": f"{TODAY}18:00:00"}], **called()),
