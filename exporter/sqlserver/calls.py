@@ -22,6 +22,7 @@ from exporter.sqlserver.script import event_files
 
 CALLS: Final = "calls"
 TRACE: Final = "trace"
+SIGNERS: Final = "signers"  # of a change: which credentials a provider has
 OPTIONAL: Final = frozenset({CALLS, TRACE})  # sections without a series of their own: few SQL Servers have a session
 SUCCESS: Final = "0"
 DECRYPT: Final = "SqlCryptDecrypt"  # unwraps

@@ -18,7 +18,7 @@ from typing import Any, Final
 from exporter.config.settings import SqlServer
 from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.secrets import hide
-from exporter.sqlserver.calls import CALLS, TRACE, with_earlier_calls
+from exporter.sqlserver.calls import CALLS, SIGNERS, TRACE, with_earlier_calls
 from exporter.sqlserver.document import (
     BACKUP_MESSAGES,
     CHANGES,
@@ -294,6 +294,7 @@ _NEEDED: Final = {
     "dll": {"modules"},
     "option": {"configurations"},
     "mapping": {"keys", "logins", CREDENTIALS},
+    SIGNERS: {CREDENTIALS},
 }
 
 
@@ -302,12 +303,16 @@ def _fingerprints(later: Document) -> dict[str, dict[str, str]]:
     good = {name: found for name, found in later.sections.items() if is_good(later, name)}
     rows = defaultdict[str, tuple[Row, ...]](tuple, good)
     columns = ("dll_path", "version", "is_enabled")
+    signers = defaultdict[str, list[str]](list)
+    for row in (each for each in rows[CREDENTIALS] if each.get("provider")):
+        signers[str(row.get("provider"))].append(str(row.get("name")))
     options = [str(row.get("value_in_use"))[:64] for row in rows["configurations"] if row.get("name") == EKM_OPTION]
     values = {
         "provider": {str(row.get("name")): _digest([row.get(column) for column in columns]) for row in rows["providers"]},
         "dll": {str(row.get("provider")): str(row.get("file_version", ""))[:64] for row in rows["modules"]},
         "option": dict(zip([""], options, strict=False)),
         "mapping": {thumbprint_of(str(row.get("thumbprint"))): _mapping(row, rows) for row in rows["keys"]},
+        SIGNERS: {name: _digest(sorted(those)) for name, those in signers.items()},
     }
     return {what: found for what, found in values.items() if _NEEDED[what] <= good.keys()}
 

@@ -18,9 +18,10 @@ from exporter.sqlserver.last_reading import unread, updated
 from exporter.sqlserver.reading import SqlServerReading, reading_values
 from tests.support.gate_factories import DAY, HOUR, NOW, URIS, V2, VAULT, body, row, time_of
 from tests.support.sql_inventory import rows_of
-from tests.support.sql_readings import changes_of, proof_rows
+from tests.support.sql_readings import SESSION, changes_of, proof_rows
 from tests.support.values import replace
 
+RECORDED = "recorded calls"
 LONG_AGO = NOW - 60 * DAY
 Sections = dict[str, list[dict[str, Any]]]
 
@@ -71,6 +72,15 @@ def server(
     return {**rows, **proofs, "history": [{"newest_id": 4711}], **own}
 
 
+def with_calls(rows: Sections) -> Sections:
+    """Add a session that recorded a sign-in and an unwrap of today."""
+    at = utc(NOW - HOUR)
+    call = {"code": "0", "provider": "AzureKV", "calls": 1, "first_utc": at, "last_utc": at}
+    session = SESSION | {"started_utc": utc(NOW - 9 * DAY)}
+    calls = [{"function": function, **call} for function in ("SqlCryptOpenSession", "SqlCryptDecrypt")]
+    return {**rows, "trace": [session], "calls": calls}
+
+
 def with_managed_identity(rows: Sections) -> Sections:
     rows["instance"][0]["product_version"] = "16.0.4175.1"
     rows["credentials"][0] |= {"name": VAULT, "identity": "Managed Identity"}
@@ -82,7 +92,9 @@ def with_managed_identity(rows: Sections) -> Sections:
 def reading(rows: Mapping[str, Sequence[Mapping[str, Any]]], *, at: float = NOW, **changes: Any) -> dict[str, Any]:
     """Return the JSON of a reading of these sections."""
     own = rows["instance"][0]
-    document = Document(address=own["server_name"], sections={name: tuple(found) for name, found in rows.items()})
+    registry = URIS[:1] if "calls" in rows else ()
+    sections = {name: tuple(found) for name, found in rows.items()}
+    document = Document(address=own["server_name"], sections=sections, key_uris=registry)
     sql_instance, host = labels_of(document)
     known = SqlServerReading(
         address=own["server_name"],
@@ -90,7 +102,7 @@ def reading(rows: Mapping[str, Sequence[Mapping[str, Any]]], *, at: float = NOW,
         host=host,
         attempted_at=at,
         document=document,
-        read_at=dict.fromkeys(rows, at),
+        read_at=dict.fromkeys((*rows, "registry") if registry else rows, at),
         clock_behind=0.0,
     )
     return dict(json.loads(json.dumps(reading_values(replace(known, **changes)))))
@@ -170,6 +182,7 @@ def ready_fleets() -> dict[str, Fleet]:
             server(databases={"sales": "0x2C56", "hr": "0x2C57"}, backups=[a_backup(), a_backup("hr")]),
             targets=[row(), row(target="second", key_version=V2)],
         ),
+        RECORDED: fleet(with_calls(server())),
         "a group of two, each with an exporter": fleet_of_two_exporters(),
         "a managed identity": fleet(
             with_managed_identity(server(backups=[a_backup()])),

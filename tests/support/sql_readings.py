@@ -82,6 +82,7 @@ def changes_of(
         *({"what": "dll", "name": each["provider"], "value": "d", **seen} for each in rows.get("modules", ())),
         {"what": "option", "name": "EKM provider enabled", "value": "1", **seen},
         *({"what": "mapping", "name": each["thumbprint"], "value": "m", **seen} for each in rows.get("keys", ())),
+        *({"what": "signers", "name": each["name"], "value": "s", **seen} for each in rows.get("providers", ())),
         {"what": "start", "name": "start", "value": "", **seen, "since_utc": STARTED},
     ]
 

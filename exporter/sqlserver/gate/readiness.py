@@ -17,7 +17,7 @@ from exporter.core.durations import ago, clock_text, known_time, span_text, writ
 from exporter.core.quoting import sql_name
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
-from exporter.sqlserver.calls import CALLS, TRACE, proving_call
+from exporter.sqlserver.calls import CALLS, SIGNERS, TRACE, proving_call
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time, thumbprint_of
 from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
@@ -102,7 +102,7 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
     Evidence.USED: EvidenceText(
         "this node itself used this key, and nothing that it rests on changed since",
         "a start that opened, or a backup that finished, of a database under this key on this node, or successful `SqlCryptOpenSession` and `SqlCryptDecrypt` of its provider, if a "
-        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and one credential there, and the registry no other key: begun two hours after the credential was altered, the key "
+        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and, seen two hours before, one credential there, and the registry no other key: begun two hours after the credential was altered, the key "
         "was set or encryption began (a start at once; a managed identity 24 hours), and after provider, DLL, option and mapping were first seen as they are",
         "not known"),
     Evidence.SECRET: EvidenceText(
@@ -228,6 +228,7 @@ class NodeKey:
         """Yield the last call that unwrapped the key. It names no key and no credential: it proves if its provider has one of each on this node.
 
         A user database may have keys, which no login of the exporter sees, but the registry of the host has each key that the connector ever opened there.
+        A credential that was dropped since may have signed in, so this one was the only one for as long before as a token of another may serve.
         """
         instance, provider = self.dependency.usage.instance, self.dependency.usage.key.provider
         number = [len([one for one in those if one.provider == provider]) for those in (instance.keys, instance.credentials)]
@@ -235,6 +236,9 @@ class NodeKey:
         opened_keys = {thumbprint_of(one.thumbprint) for one in self.reading.document.key_uris}
         is_only = opened_keys == {self.proof.proof.thumbprint}
         if at is None or not is_only or not all(self.is_fresh(self.reading, section) for section in (TRACE, CALLS, REGISTRY)):
+            return
+        signers = [cell_time(row, "since_utc") for row in self.fingerprints if row["what"] == SIGNERS]
+        if not any(since is not None and at - _CALL_LASTS >= since + self.proof.proof.grace for since in signers):
             return
         names = {one.name for one in self.dependency.usage.databases}
         opened = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(self.reading, "opened")}
@@ -265,7 +269,7 @@ class NodeKey:
             at, own = unknown_is_late(proof.altered_at), known_time(credential.modified_utc)
             at = max(at, own) if own is not None and credential.name == proof.credential else at
             found.append(_Change(at, proof.grace, f"credential [{proof.credential}] was altered at"))
-        for row in self.fingerprints:
+        for row in (each for each in self.fingerprints if each["what"] in _WHAT):
             since, is_first = cell_time(row, "since_utc"), row.get("first") == 1
             words = f"the {_WHAT[str(row['what'])]} {'was first seen at' if is_first else 'changed, as seen at'}"
             found.append(_Change(math.inf if since is None else since, 0.0 if is_first else proof.grace, words))
@@ -275,11 +279,11 @@ class NodeKey:
     def fingerprints(self) -> list[Row]:
         """The rows of what has no time of its own, as they are on this node."""
         provider, node = self.dependency.usage.key.provider, self.node
-        names = {"provider": (provider,), "dll": (provider,), "mapping": (self.proof.proof.thumbprint,)}
+        names = {"provider": (provider,), "dll": (provider,), SIGNERS: (provider,), "mapping": (self.proof.proof.thumbprint,)}
         return [
             row
             for row in rows(self.reading, "changes")
-            if (what := str(row.get("what"))) in _WHAT
+            if (what := str(row.get("what"))) in (*_WHAT, SIGNERS)
             and row.get("name") in names.get(what, (row.get("name"),))
             and str(row.get("node", "")).casefold() == node
             and _is_text(row.get("value"))

@@ -338,7 +338,7 @@ def test_newest_backup_counts_whatever_msdb_still_has():
 
 def test_value_is_known_since_the_reading_that_first_saw_it():
     reading = remembered(at(NOON), at(hours(NOON, 1)))
-    assert {row["what"] for row in section(reading, "changes")} == {"provider", "dll", "option", "mapping"}
+    assert {row["what"] for row in section(reading, "changes")} == {"provider", "dll", "option", "mapping", "signers"}
     assert {(row["since_utc"], row["first"], row["node"]) for row in section(reading, "changes")} == {(NOON, 1, "n1")}
     assert reading.read_at["changes"] == unix(hours(NOON, 1))
 
@@ -350,6 +350,7 @@ def test_value_is_known_since_the_reading_that_first_saw_it():
         ("dll", {"modules": [{"provider": "AzureKV", "file_version": "15.0.2000.441"}]}),
         ("option", {"configurations": [{"name": "EKM provider enabled", "value": 1, "value_in_use": 0}]}),
         ("mapping", {"credentials": [rows_of()["credentials"][0] | {"identity": "other"}]}),
+        ("signers", {"credentials": [rows_of()["credentials"][0], rows_of()["credentials"][0] | {"name": "other"}]}),
         ("mapping", {"keys": [rows_of()["keys"][0] | {"login": "other"}]}),
     ],
 )
@@ -375,7 +376,7 @@ def test_section_that_was_not_read_leaves_its_values():
     again = remembered(without(at(hours(NOON, 2)), "providers", "keys", "modules"), before=reading)
     assert section(again, "changes") == section(reading, "changes")
     gone = remembered(at(NOON), at(hours(NOON, 1), providers=[], keys=[], modules=[], configurations=[]))
-    assert [row["what"] for row in section(gone, "changes")] == ["dll"]
+    assert [row["what"] for row in section(gone, "changes")] == ["dll", "signers"]
 
 
 def test_key_without_a_login_is_fingerprinted_by_the_logins_of_its_provider():

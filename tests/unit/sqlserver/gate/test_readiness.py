@@ -52,6 +52,10 @@ def without(what):
     return [each for each in sections_of()["changes"] if each["what"] != what]
 
 
+def without_signers():
+    return [each for each in sections_of()["changes"] if each["what"] != "signers"]
+
+
 def ended(*times):
     """The fingerprints, and known ends of secrets of the client."""
     about = {"what": "secret_end", "name": "app", "node": "", "first": 0}
@@ -159,6 +163,11 @@ CASES = {
         ("a registry that is not read", reading(**ALTERED, **called(uris=())), ["credential_not_proven"]),
         ("a registry that was read two hours ago", reading(aged=["registry"], **ALTERED, **called()), ["credential_not_proven"]),
         ("a second key of the provider", reading(**ALTERED, **called(), keys=[*sections_of()["keys"], ANOTHER_KEY]), ["credential_not_proven"]),
+        ("it had another credential until two hours before the call", reading(**ALTERED, changes=changed("signers", f"{TODAY}17:49:00"), **called()), []),
+        ("until a minute later", reading(**ALTERED, changes=changed("signers", f"{TODAY}17:50:00"), **called()), ["credential_not_proven"]),
+        ("its credentials were first seen an hour before", reading(**ALTERED, changes=changed("signers", f"{TODAY}18:50:00", 1), **called()),
+         ["credential_not_proven"]),
+        ("its credentials of then are not known", reading(**ALTERED, changes=without_signers(), **called()), ["credential_not_proven"]),
         ("a second credential of it", reading(credentials=[*ALTERED["credentials"], *credential(f"{TODAY}01:00:00", name="other")], **called()),
          ["credential_not_proven"]),
     ],

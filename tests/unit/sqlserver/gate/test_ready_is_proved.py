@@ -9,7 +9,7 @@ import pytest
 
 from exporter.core.durations import known_time
 from tests.support.gate_factories import DAY, HOUR, NOW, time_of
-from tests.support.ready_fleets import Fleet, ready_fleets, utc
+from tests.support.ready_fleets import RECORDED, Fleet, ready_fleets, utc
 
 # What no row of the evidence rests on, and why: a section, its column or its rows, or a field of a target or an exporter.
 _PAGES = "for pages alone"
@@ -34,6 +34,8 @@ IRRELEVANT = {
     "changes failed": "as before",
     "changes[start]": "the start on this node is in another section; that on another counts where the instance may move",
     "changes[option].name": "there is one option",
+    "changes[signers]": "no start and no backup rests on another credential of the provider",
+    **dict.fromkeys(("trace.dropped", "calls.calls", "calls.first_utc"), _ARRIVAL),
     "replicas rows": "each replica names all of them",
     "nodes rows": "a part of a section arrives with no checksum",
     **dict.fromkeys(
@@ -177,6 +179,8 @@ def _is_irrelevant(name: str, damage: Damage) -> bool:
     section = damage.place.partition(" ")[0].partition(".")[0]
     if section == "changes[start]" and name == "a cluster instance of two nodes" and "'node': 'n2'" in damage.text:
         return damage.place.endswith(".value")  # where it may move
+    if section == "changes[signers]" and name == RECORDED:
+        return False
     is_host = name == "a managed identity" and damage.place == "exporter.host"  # which has the identity
     return not is_host and bool({damage.place, section} & IRRELEVANT.keys() or (section == "logs" and "." in damage.place))
 
