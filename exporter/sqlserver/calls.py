@@ -162,11 +162,24 @@ def with_earlier_calls(document: Document, later: Document, earlier: Document) -
     if event_files(sections[TRACE]) != event_files(earlier.sections.get(TRACE, ())):  # another session recorded the same calls
         earlier = replace(earlier, sections={name: those for name, those in earlier.sections.items() if name != CALLS})
     known, now = earlier.sections.get(TRACE) or ({},), server_time(sections)
-    sections[TRACE] = (joined_trace(sections[TRACE][0], known[0], read_at(later)),)
+    trace = joined_trace(sections[TRACE][0], known[0], read_at(later))
     if is_good(document, CALLS):
-        new = later.sections.get(CALLS, ()) if is_good(later, CALLS) else ()
-        sections[CALLS] = joined_calls((*new, *earlier.sections.get(CALLS, ())), now, altered)
-    return replace(document, sections=sections)
+        new, before = later.sections.get(CALLS, ()) if is_good(later, CALLS) else (), earlier.sections.get(CALLS, ())
+        past = [row for row in before if str(row.get("last_utc")) <= (read_at(later) or str(row.get("last_utc")))]
+        if _is_set_back(past, before, new):
+            trace = {**trace, "lost_utc": read_at(later)}
+        sections[CALLS] = joined_calls((*new, *past), now, altered)
+    return replace(document, sections={**sections, TRACE: (trace,)})
+
+
+def _is_set_back(past: Iterable[Row], before: Iterable[Row], new: Iterable[Row]) -> bool:
+    """Whether the server's clock was set back: a known call is of the future, or one that failed later has an earlier time than a success."""
+    last = max((str(row.get("last_utc")) for row in before if row.get("code") == SUCCESS), default="")
+    return [*past] != [*before] or any(_has_failed(row) and str(row.get("first_utc")) < last for row in new)
+
+
+def _has_failed(row: Row) -> bool:
+    return row.get("code") != SUCCESS and (row.get("function") in _NEEDED or row.get("code") not in _ROUTINE)
 
 
 def is_own(session: Row) -> bool:
@@ -218,7 +231,7 @@ def proving_call(reading: SqlServerReading, provider: str) -> float | None:
         at, function, code = cell_time(row, "last_utc"), str(row.get("function")), str(row.get("code"))
         if code == SUCCESS and row.get("provider") == provider and at is not None:
             good[function] = max(at, good.get(function, at))
-        elif code != SUCCESS and row.get("provider", provider) == provider and (function in _NEEDED or code not in _ROUTINE):
+        elif _has_failed(row) and row.get("provider", provider) == provider:
             name, at = (function if function in _NEEDED else DECRYPT), math.inf if at is None else at
             bad[name] = max(at, bad.get(name, at))
     if since is None or not good.keys() >= _NEEDED or any(bad.get(name, -math.inf) >= good[name] for name in _NEEDED):

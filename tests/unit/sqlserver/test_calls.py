@@ -334,6 +334,38 @@ def test_calls_of_another_session_are_not_counted_twice():
     assert found["calls"] == (a_call("19:30:01"),)
 
 
+def test_clock_that_was_set_back_leaves_no_call_of_the_future_and_nothing_known_to_be_complete():
+    ahead = {"trace": [KNOWN], "calls": [a_call("19:30:00"), a_call("20:00:00"), a_call("20:00:01")]}
+    found = joined({"trace": [SESSION]}, ahead | {"calls": ahead["calls"][:2]}, ["calls"]).sections
+    assert "lost_utc" not in found["trace"][0]
+    found = joined({"trace": [SESSION], "calls": []}, ahead).sections
+    assert found["calls"] == (a_call("20:00:00"), a_call("19:30:00"))
+    assert found["trace"] == ({**KNOWN, "lost_utc": f"{TODAY}20:00:00"},)
+
+
+def test_calls_stay_if_the_time_of_a_reading_is_not_known():
+    later, earlier = documents(
+        {"trace": [SESSION], "calls": [], "instance": []}, {"trace": [KNOWN], "calls": [a_call("20:00:01")]}
+    )
+    found = with_earlier_calls(later, later, earlier).sections
+    assert (found["calls"], found["trace"]) == ((a_call("20:00:01"),), (KNOWN,))
+
+
+@pytest.mark.parametrize(
+    ("call", "lost"),
+    [
+        (a_call("19:29:59", code="3303"), True),
+        (a_call("19:30:00", code="3303"), False),
+        (a_call("19:29:59"), False),
+        (a_call("19:29:59", function="SqlCryptGetKeyInfoByThumb", code="3"), False),
+    ],
+)
+def test_failure_that_is_read_after_a_success_of_a_later_time_leaves_nothing_known_to_be_complete(call, lost):
+    earlier = {"trace": [KNOWN], "calls": [a_call("19:30:00"), a_call("19:40:00", code="3303")]}
+    (trace,) = joined({"trace": [SESSION], "calls": [call]}, earlier).sections["trace"]
+    assert ("lost_utc" in trace) is lost
+
+
 def test_page_has_the_count_and_the_first_failure_since_a_change():
     reading = traced(
         a_call("19:59:00", calls=3), a_call("19:30:00", function="SqlCryptOpenSession", code="3303", last="19:40:00")
