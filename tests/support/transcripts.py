@@ -23,8 +23,9 @@ def section(text: str, beginning: str) -> str:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """Return the blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    """Return the blocks of a language, without the indentation of a list."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"(?m)^{indent}", "", code) for indent, code in found]
 
 
 def missing(lines: list[str], output: str) -> list[str]:

@@ -11,6 +11,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from tests.support.transcripts import blocks
+
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Statements that sqlglot passes through; sqlglot checks their end only.
@@ -26,12 +28,6 @@ UNPARSED = re.compile(
 
 def text(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """Return blocks of code without the indentation of a list."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(page), re.DOTALL | re.MULTILINE)
-    return [re.sub(rf"(?m)^{indent}", "", code) for indent, code in found]
 
 
 def anchors(path: Path) -> set[str]:
@@ -54,9 +50,9 @@ def test_page_links_and_anchors_exist(page):
             assert anchor in anchors(there), link
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sql")])
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(text(page), "sql")])
 def test_sql_block_of_a_page_is_t_sql(page):
-    for code in blocks(page, "sql"):
+    for code in blocks(text(page), "sql"):
         for batch in re.split(r"(?mi)^GO\s*$", UNPARSED.sub("", code)):
             for one in sqlglot.parse(batch, dialect="tsql"):
                 assert one is None or not isinstance(one, exp.Command) or AS_IT_IS.match(one.sql("tsql", comments=False))
@@ -64,7 +60,7 @@ def test_sql_block_of_a_page_is_t_sql(page):
 
 def typed_into_the_script(folder: Path, value: str) -> tuple[int, str]:
     """Return exit code and terminal output of the script that reads the secret."""
-    [script] = [code for code in blocks("docs/rollover.md", "sh") if "read -r" in code]
+    [script] = [code for code in blocks(text("docs/rollover.md"), "sh") if "read -r" in code]
     (folder / "secrets").mkdir()
     own, other = pty.openpty()
     try:

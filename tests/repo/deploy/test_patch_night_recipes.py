@@ -16,6 +16,7 @@ from tests.repo.deploy.test_guides import text
 from tests.repo.powershell import parsed, texts
 from tests.support.gate_factories import URIS, body, row
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
+from tests.support.transcripts import blocks
 
 ROOT = Path(__file__).parents[3]
 SECTION = text("docs/patch-night.md").split("## In a maintenance script")[1].split("## ")[0]
@@ -23,13 +24,7 @@ PATIENCE = 60
 NO_READINGS = b'{"at": "2026-11-26T20:00:00.000Z", "sql_servers": []}'
 
 
-def block(language):
-    """The only block of the section in this language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", SECTION, re.DOTALL)
-    return found
-
-
-SHELL, POWERSHELL = block("sh"), block("powershell")
+(SHELL,), (POWERSHELL,) = blocks(SECTION, "sh"), blocks(SECTION, "powershell")
 
 
 class Host:

@@ -13,8 +13,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = PAGE.partition("## Operation by operation")[2].partition("\n## ")[0]
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TABLE.splitlines() if line.startswith("| ")][1:]
 ROWS = [row for row in ROWS if set(row[0]) != {"-"}]
-# What Microsoft's page about trace flag 15025 lists.
-CONTACTS = ("VLF", "backup", "DBCC CHECKDB", "snapshot", "OFFLINE")
 # A file .ldf, the exporter's own log, and a name of a system view's column.
 OTHER_LOG_FILES = (
     "let the log grow or add a log file",
@@ -56,22 +54,6 @@ def test_source_links_are_defined_and_used() -> None:
     assert set(re.findall(r"\]\[(\w+)\]", PAGE)) == defined
 
 
-@pytest.mark.parametrize("operation", CONTACTS)
-def test_operation_that_contacts_the_vault_names_its_page(operation: str) -> None:
-    assert any(operation in row[0] and row[3].endswith("[KB5023236][kb]") for row in ROWS)
-
-
-def test_flag_15025_changes_only_new_log_files() -> None:
-    changed = [row[0] for row in ROWS if "15025" in " ".join(row)]
-    assert changed == ["a VLF is created or reused: the log grows, or wraps around"]
-    assert "SQL Server 2022 CU1\nand SQL Server 2019 CU19" in PAGE
-
-
-def test_two_hours_are_called_an_assumption() -> None:
-    assert "**The two-hour assumption:**" in PAGE
-    assert "**This is an assumption**" in PAGE.partition("## A key that only loses wrap")[2]
-
-
 def test_readme_begins_with_the_three_clocks() -> None:
     assert WITHOUT_THE_KEY in flat(README.partition("\n## ")[0])
     assert "](docs/what-needs-the-vault.md)" in README.partition("\n## ")[0]
@@ -86,10 +68,3 @@ def test_unit_inside_the_ldf_is_called_a_virtual_log_file(path: Path) -> None:
     assert re.findall(r"(?i)(?<!virtual )\blog files?\b", text) == []
     if path.suffix == ".md" and re.search(r"\bVLFs?\b", text):
         assert re.search(r"(?:virtual log files? \(VLF\)|\bVLFs?\b)", text)[0] != "VLF", "the first use names it in words"
-
-
-def test_column_encryption_needs_the_vault_now_and_says_what_is_not_documented() -> None:
-    assert "column encryption with an EKM key" in WITHOUT_THE_KEY.partition("At the next")[0]
-    row = next(row for row in ROWS if row[0].startswith("`OPEN SYMMETRIC KEY"))
-    assert row[1] == "yes"
-    assert "our reading" in PAGE.partition("## Column encryption")[2].partition("\n## ")[0]

@@ -15,7 +15,7 @@ from exporter.knowledge.advice import action_line
 from exporter.knowledge.names import Names
 from exporter.knowledge.reasons import Reason
 from exporter.metrics.families import BY_NAME
-from tests.support.transcripts import transcript
+from tests.support.transcripts import blocks, transcript
 
 ROOT = Path(__file__).parents[3]
 PAGES = [
@@ -29,14 +29,8 @@ def text(page: str) -> str:
     return (ROOT / "docs" / f"{page}.md").read_text()
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """Return blocks of code without the indentation of a list."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(page), re.DOTALL | re.MULTILINE)
-    return [re.sub(rf"(?m)^{indent}", "", code) for indent, code in found]
-
-
 def commands(page: str) -> list[str]:
-    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    shell = "\n".join(blocks(text(page), "sh")).replace("\\\n", " ")
     spans = re.findall(r"`ekm-exporter ([a-z]+ [^`\n]*--config\.file [^`\n]+)`", text(page))
     typed = re.findall(r"^ekm-exporter ([a-z][^\n>]*)", "\n".join(command for command, _ in transcript(text(page))), re.MULTILINE)
     return spans + typed + re.findall(r"(?:^|/)ekm-exporter ((?!\.)[a-z]+ -?[^\n|&;]*)$", shell, re.MULTILINE)
@@ -59,7 +53,7 @@ def test_page_configurations_load(page, tmp_path):
     for name in ("ekm-credential", "ekm-credential-2027", "sql-prod", "probe-only"):
         (tmp_path / "secrets" / name).write_text("0" * 32 + "planted")
         (tmp_path / "secrets" / name).chmod(0o600)
-    for code in blocks(page, "yaml"):
+    for code in blocks(text(page), "yaml"):
         shown = yaml.safe_load(code)
         written = yaml.safe_dump(shown["config"]) if "config" in shown else code  # of the chart, or a file
         if "targets" in shown.get("config", shown):
@@ -69,7 +63,7 @@ def test_page_configurations_load(page, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_promql_parses(page):
-    for code in blocks(page, "promql"):
+    for code in blocks(text(page), "promql"):
         for query in code.strip().splitlines():
             promql_parser.parse(query)
 

@@ -107,11 +107,6 @@ def test_encrypted_secrets_replace_the_clear_ones():
     assert names == {value.partition(":")[0] for value in settings("LoadCredential")}
 
 
-def test_unit_steps_check_the_configuration_after_the_start():
-    steps = INSTALL.read_text().split("## systemd\n")[1].split("```sh\n")[1]
-    assert steps.index("systemctl enable --now") < steps.index("ekm-exporter check")
-
-
 def test_unit_command_parses():
     for unit in (UNIT, SHARD):
         command = settings("ExecStart", unit)[0].replace("%i", "1").replace("${EKM_SHARDS}", "2")
@@ -146,10 +141,3 @@ def test_unit_configuration_names_the_path_of_the_credential():
         one["client_secret_file"] for page in shown for one in page.get("credentials", {}).values() if "client_secret_file" in one
     }
     assert {f"/run/credentials/{UNIT.name}/{name}" for name in names} <= files
-
-
-@pytest.mark.real
-def test_systemd_detects_a_mistake_in_the_unit_of_shards(tmp_path):
-    unit = placed(tmp_path).with_name(SHARD.name)
-    unit.write_text(unit.read_text().replace("StateDirectory=", "StateDirectory=../"))
-    assert "StateDirectory" in analyze("verify", unit.with_name("ekm-exporter@0.service"))

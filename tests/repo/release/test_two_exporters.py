@@ -1,6 +1,5 @@
-"""Two exporters share the targets, by Prometheus' hash or by shard, with a real Prometheus."""
+"""Two exporters share the targets, by the hash of a real Prometheus."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.system.prometheus.servers import Prometheus, demo, fetch, prometheus_of
+from tests.system.prometheus.servers import Prometheus, demo, prometheus_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
@@ -40,17 +39,3 @@ async def test_target_counters_move_on_its_exporter_only(prometheus):
     await prometheus.eventually("count(ekm_probes_total > 0)", lambda result: result and result[0]["value"][1] == str(ALL))
     joined = "(ekm_probes_total > 0) and on (instance, target) ekm_probe_success"
     assert len(await prometheus.query(joined)) == ALL
-
-
-async def test_shards_divide_the_targets(tmp_path_factory):
-    texts = []
-    for number in range(2):
-        async with demo(
-            tmp_path_factory.mktemp("shard"), "--shard", f"{number}/2", good=lambda text: "ekm_probes_total{" in text
-        ) as address:
-            texts.append(await fetch(f"http://{address}/metrics"))
-    first, second = (set(re.findall(r'^ekm_probes_total\{target="([^"]+)"', text, re.MULTILINE)) for text in texts)
-    assert first
-    assert second
-    assert first.isdisjoint(second)
-    assert len(first | second) == ALL

@@ -17,6 +17,7 @@ from exporter.cli.main import build_parser
 from exporter.config.load import load_config
 from exporter.inventory.per_host import HEADER, LIST
 from exporter.runtime import process, signals
+from tests.support.transcripts import blocks
 
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "deploy" / "windows"
@@ -81,31 +82,23 @@ def test_windows_steps_give_parameters_that_the_script_has(script):
         "WhatIf",
         "Verbose",
     }
-    shown = re.findall(rf"(?<!\w){re.escape(script)}\"?( -[^\n`|]*)", "\n".join(blocks("powershell")))
+    shown = re.findall(
+        rf"(?<!\w){re.escape(script)}\"?( -[^\n`|]*)", "\n".join(blocks(STEPS.read_text(encoding="utf-8"), "powershell"))
+    )
     assert shown
     assert {name for line in shown for name in re.findall(r" -(\w+)", line)} <= parameters
     documented = set(re.findall(r"^\.PARAMETER (\w+)", text, re.MULTILINE))
     assert documented == parameters - {"WhatIf", "Verbose"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", STEPS.read_text(encoding="utf-8"), re.DOTALL)
-
-
 def test_windows_example_configuration_loads(tmp_path):
     shown = (PLACE / "ekm.example.yml").read_text(encoding="utf-8")
-    assert [shown] == blocks("yaml")
+    assert [shown] == blocks(STEPS.read_text(encoding="utf-8"), "yaml")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "ekm-credential").write_text("0" * 32 + "planted")
     (tmp_path / "secrets" / "ekm-credential").chmod(0o600)
     (tmp_path / "ekm.yml").write_text(shown.replace("secrets\\", "secrets/"))
     assert load_config(tmp_path / "ekm.yml").problems == ()
-
-
-def test_offline_download_names_the_platform():
-    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
-    (command,) = [line for line in page.splitlines() if "pip download" in line and "win_amd64" in line]
-    assert {"--only-binary", ":all:", "--platform", "--python-version", "--no-deps", "--require-hashes"} <= set(command.split())
 
 
 def test_windows_step_names_no_localised_group():
@@ -139,12 +132,6 @@ def test_windows_has_its_own_sign_in_and_no_permission_bits():
     assert not process.every_user_may_read(0o777)
     assert process.other_writers(os.stat_result((stat.S_IFDIR | 0o777, *[0] * 9))) == ""
     assert process.open_directory(ROOT) is None
-
-
-def test_elsewhere_permission_bits_count():
-    assert process.every_user_may_read(0o604)
-    assert not process.every_user_may_read(0o640)
-    assert not process.is_windows()
 
 
 def test_install_hosts_reads_the_list_of_the_inventory():

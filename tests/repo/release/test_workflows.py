@@ -136,19 +136,6 @@ def test_release_signs_origin_and_bill_of_materials_of_files_and_image():
     assert len({one["subject-digest"] for one in signed["image"]}) == 1
 
 
-def test_published_chart_is_the_one_of_the_release_and_signed():
-    publish, sign, hub = workflow("release.yml")["jobs"]["chart"]["steps"][-3:]
-    assert 'tar -xzf "dist/ekm-exporter-${GITHUB_REF_NAME#v}.tgz"' in publish["run"]
-    assert "helm push" in publish["run"]
-    assert sign["with"] == {
-        "subject-name": "${{ steps.chart.outputs.name }}",
-        "subject-digest": "${{ steps.chart.outputs.digest }}",
-    }
-    # The tag and the two types by which Artifact Hub finds its metadata.
-    assert 'oras push "$CHART:artifacthub.io" --config /dev/null:application/vnd.cncf.artifacthub.config.v1+yaml' in hub["run"]
-    assert "artifacthub-repo.yml:application/vnd.cncf.artifacthub.repository-metadata.layer.v1.yaml\n" in hub["run"]
-
-
 def test_release_publishes_what_was_built_and_tried_on_windows():
     jobs = workflow("build.yml")["jobs"]
     assert {name: job.get("needs") for name, job in jobs.items()} == {
@@ -162,12 +149,6 @@ def test_release_publishes_what_was_built_and_tried_on_windows():
     tried = " ".join(step.get("run", "") for step in jobs["windows"]["steps"])
     assert {"try-recipe.ps1", "try-zip.ps1", "try-doctor.ps1", "try-msi.ps1"} == set(re.findall(r"try-\w+\.ps1", tried))
     assert workflow("release.yml")["jobs"]["build"]["uses"] == "./.github/workflows/build.yml"
-
-
-def test_msi_is_made_by_the_programs_that_the_tests_use():
-    (made,) = [step["run"] for step in workflow("build.yml")["jobs"]["msi"]["steps"] if "run" in step]
-    assert "debian:13-slim" in made
-    assert "cmp dist/*.msi again/*.msi" in made
 
 
 def test_unsigned_msi_is_released_with_a_note():
