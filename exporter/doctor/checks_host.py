@@ -114,7 +114,7 @@ def proof(evidence: Evidence, readings: Readings) -> Finding:
 
 def closed(_evidence: Evidence, readings: Readings) -> Finding:
     """Report the databases that did not open."""
-    found = {each.reading.address: each for reading in readings for each in server_proofs(reading) if each.proof.closed}
+    found = {each.reading.address: each for reading in readings for each in server_proofs(reading) if each.closed}
     if not found:
         return passed("none is closed")
     named = _joined(f"{closed_names(each)} of {each.server} ({closed_states(each)})" for each in found.values())
@@ -143,11 +143,11 @@ def _proof_sentence(server: ServerProof) -> str:
 def credential(evidence: Evidence) -> Finding:
     """Report identity and last change of the credential of each key."""
     shown = [
-        f"{each.server}: [{each.proof.credential}]"
-        + ("" if each.proof.altered_at is None else f", altered {clock_text(each.proof.altered_at, each.reading.attempted_at)}")
+        f"{each.server}: [{each.credential}]"
+        + ("" if each.altered_at is None else f", altered {clock_text(each.altered_at, each.reading.attempted_at)}")
         for reading in _read(evidence)
         for each in server_proofs(reading)
-        if each.proof.credential
+        if each.credential
     ]
     return passed(_joined(shown, "; ")) if shown else host_only(evidence)
 

@@ -25,7 +25,7 @@ from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
 from exporter.sqlserver.logs import LogSpace, log_spaces
-from exporter.sqlserver.proof import KeyProof, key_proofs
+from exporter.sqlserver.proof import ServerProof, server_proofs
 from exporter.sqlserver.reading import BACKUP_TYPES, TRACE_FLAG, SqlServerReading
 
 _LONGEST = 256  # characters of a label value: names of SQL Server have 128
@@ -248,7 +248,7 @@ def sql_server_samples(reading: SqlServerReading, differences: Iterable[Differen
     of_rows = _of_rows(rows) if reading.document.sections else dict.fromkeys(_of_rows(rows), ())
     values = difference_samples(differences) | _values({**of_reading, **of_rows}) | call_samples(reading)
     # Few of the databases may have series, but all logs of a volume share its room.
-    return values | proof_samples(key_proofs(reading)) | log_samples(log_spaces(reading), frozenset(rows.databases.values()))
+    return values | proof_samples(server_proofs(reading)) | log_samples(log_spaces(reading), frozenset(rows.databases.values()))
 
 
 def call_samples(reading: SqlServerReading) -> Values:
@@ -279,7 +279,7 @@ def difference_samples(differences: Iterable[Difference]) -> Values:
     return _values({"mssql_ekm_difference_databases": found})
 
 
-def proof_samples(proofs: Iterable[KeyProof]) -> Values:
+def proof_samples(proofs: Iterable[ServerProof]) -> Values:
     """Return the samples of each key in use."""
     shown = [(_key(each), each) for each in sorted(proofs, key=lambda proof: (proof.key_name, proof.thumbprint))[:MOST]]
     return _values(
@@ -295,7 +295,7 @@ def proof_samples(proofs: Iterable[KeyProof]) -> Values:
     )
 
 
-def _key(about: KeyProof | RestartReadiness) -> tuple[str, str]:
+def _key(about: ServerProof | RestartReadiness) -> tuple[str, str]:
     return text(about.key_name), text(about.thumbprint)
 
 
@@ -326,7 +326,7 @@ def alert_samples(
     `owners` are the targets that certainly list the SQL Server, `targets` the names of those that this exporter probes. `windows` are those of
     all targets.
     """
-    proofs = {each.proof.thumbprint: each.proof for each in server.proofs}
+    proofs = {each.thumbprint: each for each in server.proofs}
     behind = server.behind
     return _values(
         {

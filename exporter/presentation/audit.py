@@ -147,7 +147,7 @@ async def _sql_servers(targets: Sequence[Target], sources: AuditSources) -> Payl
                 found = {
                     proof_key(each): each
                     for each in server_proofs(reading)
-                    if is_of_target(each, target) or names_key(target, version_of(reading, each.proof.thumbprint))
+                    if is_of_target(each, target) or names_key(target, version_of(reading, each.thumbprint))
                 }
                 using |= found
                 others |= {} if found else {reading.address: _read_other(reading, target)}
@@ -160,14 +160,14 @@ async def _sql_servers(targets: Sequence[Target], sources: AuditSources) -> Payl
         ({"server": server_name(entry), "ag": entry.get("ag"), "read_at": None, "uses_key": None} for entry in declared.values()),
         unused,
     )
-    proven = [each.proof.proven_at for each in using.values()]
+    proven = [each.proven_at for each in using.values()]
     known = [at for at in proven if at is not None]
     return {
         "dependents": {
             "sql_servers": len(addresses) + len(maybe) + len(declared),
             "read": len(addresses),
             "unused": len(unused),
-            "databases": sum(len(each.proof.databases) for each in using.values()),
+            "databases": sum(len(each.databases) for each in using.values()),
             "proven_at": moment_or_none(min(known) if known and len(known) == len(proven) else None),
         },
         "sql_servers": [row async for row in yield_with_pauses(islice(rows, MOST_SERVERS), _ROWS_PER_SLICE)],
@@ -179,7 +179,7 @@ def _read_other(reading: SqlServerReading, target: Target) -> Payload:
 
     It does not use the key if the keys of its databases were read, and its registry shows other keys for all of them.
     """
-    versions = [version_of(reading, each.proof.thumbprint) for each in server_proofs(reading)]
+    versions = [version_of(reading, each.thumbprint) for each in server_proofs(reading)]
     may_use = not reading.read_at.keys() >= {"databases", "encryption", "keys", "providers"} or any(
         version is None or names_key(target, version) for version in versions
     )
@@ -193,12 +193,12 @@ def _read_server(server: ServerProof, restart: RestartReadiness | None, now: flo
     return {
         "server": server.server,
         "uses_key": True,
-        "databases": list(server.proof.databases),
+        "databases": list(server.databases),
         **proof_fields(server, now),
-        "closed": [{"database": name, "state": state} for name, state in server.proof.closed],
+        "closed": [{"database": name, "state": state} for name, state in server.closed],
         "restart": None if restart is None else restart.answer(now),
         "restart_missing": None if first is None else first.text,
-        "restart_unwraps": len(server.proof.databases),
+        "restart_unwraps": len(server.databases),
         "log_files_a_day": None if files is None else round(files, 1),
         "trace_flag_15025": flag_is_on(server.reading, TRACE_FLAG),
     }

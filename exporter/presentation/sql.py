@@ -142,7 +142,7 @@ def first_actions(
     own = [place for place, is_other in enumerate(differ) if is_other][:FEW]
     alike = [name for place, name in enumerate(names) if place not in own]
     others = f" Then do the same on {few(alike, _MOST_NAMED)}." if alike else ""
-    room = "" if first.proof.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
+    room = "" if first.closed or ended_at is not None or not first.state.is_bad else prose(room_text(servers, now))
     return f"{room}{' '.join((action, *(texts[place] for place in own)))}{others}"
 
 
@@ -151,16 +151,16 @@ def first_action(server: ServerProof, ended_at: float | None = None, *, target: 
 
     With `ended_at`, the fault of the vault that SQL Server shows has ended. `target` is one with the key; `is_ready` if its vault side is ready.
     """
-    proof, where = server.proof, prose(server.server)
-    opened = _open_text(server) if proof.closed else ""
+    where = prose(server.server)
+    opened = _open_text(server) if server.closed else ""
     if ended_at is not None:
         return opened or f"Repeat the failed log backups of {where}: they need no other change."
     action = _action_text(server, is_ready=is_ready).format(
         server=where,
         target=target,
-        login=prose(login_text(proof)),
-        credential=prose(f"credential [{proof.credential}]" if proof.credential else "the key's credential"),
-        statement=_add_credential(proof.login, proof.candidate),
+        login=prose(login_text(server)),
+        credential=prose(f"credential [{server.credential}]" if server.credential else "the key's credential"),
+        statement=_add_credential(server.login, server.candidate),
         code=plain(server.codes[0].code, "CODE") if server.codes else "",
         meaning=_meaning(server).format(server=where),
         explain=" and ".join(f"`ekm-exporter explain {each.code}`" for each in server.messages),
@@ -176,7 +176,7 @@ def _action_text(server: ServerProof, *, is_ready: bool) -> str:
         return "Read why backups of {server} fail: `EXEC sys.sp_readerrorlog 0, 1, N'BACKUP';`. Then repeat them."
     if server.cause is not ProofState.FAILING:
         return _ACTIONS.get(server.cause, "")
-    category, is_closed = Category.UNKNOWN if server.latest is None else server.latest.category, bool(server.proof.closed)
+    category, is_closed = Category.UNKNOWN if server.latest is None else server.latest.category, bool(server.closed)
     if category in _COMPARED and not is_ready:
         return _NO_PROBE
     if is_closed and category is Category.THROTTLED:
@@ -197,7 +197,7 @@ def _meaning(server: ServerProof) -> str:
 
 def _open_text(server: ServerProof) -> str:
     """Return how to open the closed databases of a SQL Server, with a statement that can be copied."""
-    closed = [name for name, _ in server.proof.closed]
+    closed = [name for name, _ in server.closed]
     grouped = {
         printable(str(row.get("name"))) for row in rows(server.reading, "databases") if row.get("in_group") == 1 or row.get("ag")
     }
@@ -265,7 +265,7 @@ class SqlProofs:
         proven = {
             each.reading.address
             for each in self.target_proofs(target)
-            if each.state_at(now) is ProofState.PROVEN and each.proof.altered_at is not None
+            if each.state_at(now) is ProofState.PROVEN and each.altered_at is not None
         }
         entries = declared_servers(target)
         untested = [
@@ -291,12 +291,12 @@ class SqlProofs:
 
 def proof_key(server: ServerProof) -> tuple[str, str]:
     """Return what names a proof: the address of the SQL Server and the thumbprint of the key."""
-    return server.reading.address, server.proof.thumbprint
+    return server.reading.address, server.thumbprint
 
 
 def urgency(server: ServerProof) -> tuple[int, float, str]:
     """Return a proof's place in an order: the most urgent first, then the oldest."""
-    return _ORDER[server.state], server.proof.proven_at or 0.0, server.server
+    return _ORDER[server.state], server.proven_at or 0.0, server.server
 
 
 def declared_servers(target: Target) -> tuple[Mapping[str, str], ...]:
@@ -336,7 +336,7 @@ def unread_payload(unread: Sequence[tuple[str, str]]) -> Payload:
 
 def is_of_target(server: ServerProof, target: Target) -> bool:
     """Whether it is the target's key. If that is unknown, the thumbprint decides, which is one for all versions of a key of a classic connector."""
-    thumbprint = server.proof.thumbprint
+    thumbprint = server.thumbprint
     found = pins(target, version_of(server.reading, thumbprint), thumbprint, [target.thumbprint] if target.thumbprint else ())
     return thumbprint == target.thumbprint if found is None else found
 
@@ -348,15 +348,15 @@ def sql_servers_payload(servers: Sequence[ServerProof], *, now: float) -> Payloa
 
 def _server_payload(server: ServerProof, now: float) -> Payload:
     """Return one SQL Server. The times of the logs count from their reading, as in the metrics."""
-    proof, reading, log, file = server.proof, server.reading, server.first_full, server.next_file
+    reading, log, file = server.reading, server.first_full, server.next_file
     return {
         "sql_instance": reading.sql_instance,
         "host": reading.host,
         "contested": reading.contested,
-        "key_name": proof.key_name,
-        "thumbprint": proof.thumbprint,
+        "key_name": server.key_name,
+        "thumbprint": server.thumbprint,
         **proof_fields(server, now),
-        "proof_due": proof.is_due,
+        "proof_due": server.is_due,
         "trace_flag_15025": flag_is_on(reading, TRACE_FLAG),
         "logs_read_at": moment_or_none(reading.read_at.get("logs")),
         "log_full_in_seconds": None if log is None or log.full_in is None else round(log.full_in),
@@ -367,16 +367,15 @@ def _server_payload(server: ServerProof, now: float) -> Payload:
 
 def proof_fields(server: ServerProof, now: float) -> Payload:
     """Return the fields of a proof that the API and the audit sheet share."""
-    proof = server.proof
     return {
         "read_at": moment_or_none(max(server.reading.read_at.values(), default=None)),
-        "login": proof.login or None,
-        "credential": proof.credential or None,
-        "credential_altered_at": moment_or_none(proof.altered_at),
+        "login": server.login or None,
+        "credential": server.credential or None,
+        "credential_altered_at": moment_or_none(server.altered_at),
         "state": server.state_at(now).value,
-        "proven_at": moment_or_none(proof.proven_at),
-        "proven_by": proof.source,
-        "database": proof.database or None,
+        "proven_at": moment_or_none(server.proven_at),
+        "proven_by": server.source,
+        "database": server.database or None,
         "since": moment_or_none(server.since),
         "codes_since": [code.code for code in server.signs],
         "backups_fail": bool(server.failed),
@@ -485,7 +484,7 @@ async def stuck_behind(verdicts: Verdicts, proofs: SqlProofs, now: float) -> dic
         proof_key(each)
         async for reading in yield_with_pauses(proofs.readings(), 1)
         for each in server_proofs(reading)
-        if each.proof.closed or not_writing([each], now)
+        if each.closed or not_writing([each], now)
     }
     found = dict[str, tuple[ServerProof, ...]]()
     async for target, ready, _ in yield_with_pauses(verdicts if stuck else (), _TARGETS_PER_SLICE):
@@ -502,7 +501,7 @@ def sql_headline(causes: Iterable[SqlCause], behind: Iterable[ServerProof], now:
     causes, behind = tuple(causes), tuple(behind)
     bad = [cause for cause in causes if cause.is_bad]
     stuck = not_writing_text((*(each for cause in causes for each in cause.servers.values()), *behind), now)
-    closed = {each.reading.address for each in behind if each.proof.closed}
+    closed = {each.reading.address for each in behind if each.closed}
     closed |= {address for cause in bad if cause.state is ProofState.CLOSED for address in cause.servers}
     others = {address for cause in bad for address in cause.servers} - closed
     has = f"{counted(len(closed), 'SQL Server')} {'has' if len(closed) == 1 else 'have'} closed databases"

@@ -24,7 +24,6 @@ from exporter.sqlserver.instance import FEW, few, listed, printable
 from exporter.sqlserver.logs import log_spaces
 from exporter.sqlserver.proof import (
     OLDEST,
-    KeyProof,
     KeyUse,
     ProofSource,
     ReportedCode,
@@ -113,12 +112,12 @@ class WatchedServer:
 
     @cached_property
     def closed(self) -> frozenset[str]:
-        return frozenset(name for each in self.proofs for name, _ in each.proof.closed)
+        return frozenset(name for each in self.proofs for name, _ in each.closed)
 
     @cached_property
     def peers(self) -> Mapping[str, tuple[SqlServerReading, ...]]:
         """The other nodes of the group of each database under a key. Groups of one name with other servers are other groups."""
-        instance, names = known_instance(self.reading), {name for each in self.proofs for name in each.proof.databases}
+        instance, names = known_instance(self.reading), {name for each in self.proofs for name in each.databases}
         own = _groups(self.reading)
         nodes = {ag: tuple(each for each in self.others if _groups(each).get(ag) == own[ag]) for ag in own}
         return {one.name: nodes.get(one.ag, ()) for one in (() if instance is None else instance.databases) if one.name in names}
@@ -164,7 +163,7 @@ class WatchedServer:
         keyed = [each for each in found if each.code not in BACKUP_MESSAGES]
         of_backups = [each for each in keyed if each.code not in OPEN_MESSAGES or any(each.is_near(one, after) for one in failed)]
         # Without a credential SQL Server fails before the provider has a number.
-        if any(each.proof.credential_missing for each in self.proofs):
+        if any(each.credential_missing for each in self.proofs):
             keyed, of_backups = [*keyed, *failed], [*of_backups, *failed]
         if not failed and self.read_at("errors") - max((each.last_at for each in keyed), default=0.0) > _LINES_FORGOTTEN:
             keyed = of_backups = []
@@ -306,14 +305,14 @@ def proofs_missing(watch: Watch, server: WatchedServer) -> dict[str, float]:
     A backup that failed, or a login without a credential, is a case of its own.
     """
     found = dict[str, float]()
-    for proof in () if watch.is_open else (each.proof for each in server.proofs if not each.proof.credential_missing):
+    for proof in () if watch.is_open else (each for each in server.proofs if not each.credential_missing):
         since = proof.altered_at if proof.is_due else proof.proven_at
         if since is not None and (proof.is_due or _is_old(server, proof)):
             found[proof.thumbprint] = since
     return found
 
 
-def _is_old(server: WatchedServer, proof: KeyProof) -> bool:
+def _is_old(server: WatchedServer, proof: ServerProof) -> bool:
     """Whether a further backup is missing, and no other node of the group makes it."""
     names, now = set(proof.databases), server.read_at("backups")
     rhythm = min((r for use in server.own_backups if use.database in names and (r := _rhythm(use)) is not None), default=None)
@@ -389,7 +388,7 @@ def _about_backups(server: WatchedServer, since: float) -> tuple[str, str]:
 
 def _about_closed(server: WatchedServer, name: str, since: float) -> str:
     """Return the cause of a closed database, as far as another database's later proof of its key or the error log shows it."""
-    for proof in (each.proof for each in server.proofs):
+    for proof in server.proofs:
         if name in proof.databases and proof.proven_at is not None and proof.proven_at > since:
             proven = f"SQL Server proved its key {proof.key_name} at {clock_text(proof.proven_at, since)}, by [{proof.database}]"
             return f"look for missing files and damage, because the vault is not the cause: {proven}"

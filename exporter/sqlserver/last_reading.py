@@ -38,7 +38,7 @@ from exporter.sqlserver.errors import Lockout
 from exporter.sqlserver.instance import EKM_OPTION, instance_of, labels_of, names_of, printable
 from exporter.sqlserver.keys import REGISTRY, used_keys
 from exporter.sqlserver.logs import stalled_logs
-from exporter.sqlserver.proof import key_proofs
+from exporter.sqlserver.proof import server_proofs
 from exporter.sqlserver.reading import (
     BACKUPS,
     CREDENTIALS,
@@ -132,7 +132,7 @@ def log_since(
     earlier, known = before.document, before
     if not earlier.sections or _is_other_server(own, before.document):
         earlier, known = Document(), updated(unread(server), server, completed(Document(sections=found)), at, refused=False)
-    proven = (each.proven_from for each in key_proofs(known) if each.proven_from is not None)
+    proven = (each.proven_from for each in server_proofs(known) if each.proven_from is not None)
     needed = max(now - _MEMORY, min(proven, default=now))
     begun, ended = next(
         ((cell_time(row, "since_utc"), cell_time(row, "until_utc")) for row in rows(known, ERROR_LOG)), (None, None)
@@ -377,7 +377,7 @@ def _without_proven_errors(reading: SqlServerReading) -> SqlServerReading:
     lines = [row for row in rows(reading, ERRORS) if row.get("code") != OTHER]
     if now is None or not lines:
         return reading
-    proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in key_proofs(reading)]
+    proven = [-math.inf if each.closed or each.proven_from is None else each.proven_from for each in server_proofs(reading)]
     ended = max(now - _MEMORY, min(now - _DAY, min(proven, default=-math.inf)))
     lines = [row for row in lines if (cell_time(row, "last_utc") or now) >= ended]
     lines.sort(key=lambda row: (row.get("code") not in BACKUP_MESSAGES, str(row.get("last_utc"))), reverse=True)

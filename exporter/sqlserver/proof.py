@@ -66,42 +66,6 @@ _BACKUPS: Final = {letter: ProofSource(f"{name}_backup") for letter, name in BAC
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class KeyProof:
-    """A key in use, and its last proof since its credential was altered.
-
-    Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
-    has none with which it can sign in for the key; `candidate` is then the only one of its provider. With `provider_disabled`, SQL Server uses
-    no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one belongs to the key; while it is unknown, nothing is proven.
-    `proven_from` is the latest time at which what proves the key began: it needs the vault then, and may end hours later. `closed` has the
-    databases that did not open, with their state: a closed one whose key SQL Server does not show may be under any key. A use of the key proves a
-    change from `grace` seconds after it on: no older token is left then.
-    """
-
-    thumbprint: str
-    key_name: str
-    login: str = ""
-    credential: str = ""
-    credential_missing: bool = False
-    candidate: str = ""
-    provider_disabled: bool = False
-    altered_at: float | None = None
-    databases: tuple[str, ...] = ()
-    proven_from: float | None = None
-    proven_at: float | None = None
-    source: ProofSource | None = None
-    database: str = ""
-    closed: tuple[tuple[str, str], ...] = ()
-    grace: float = TWO_HOURS
-
-    @property
-    def is_due(self) -> bool | None:
-        """Whether nothing proved the present credential, None if that is unknown. A missing one proves nothing."""
-        if self.credential_missing:
-            return True
-        return None if self.proven_at is None and self.altered_at is None else self.proven_at is None
-
-
 class ReportedCode(NamedTuple):
     """A code in the error log, of the provider or of a message. The Unix times are those of its first and last line."""
 
@@ -160,13 +124,6 @@ class KeyUse(NamedTuple):
         return second if isinstance(gaps, int) and isinstance(second, int) and gaps >= GAPS else None
 
 
-@once
-def key_proofs(reading: SqlServerReading) -> tuple[KeyProof, ...]:
-    """Return one proof for each key of a provider in use."""
-    instance = known_instance(reading)
-    return () if instance is None else tuple(_key_proof(reading, instance, key) for key in used_keys(instance))
-
-
 def version_of(reading: SqlServerReading, thumbprint: str) -> KeyVersion | None:
     """Return the key version that the server's registry has for a thumbprint."""
     uris = reading.document.key_uris
@@ -188,7 +145,14 @@ def lines_of(reading: SqlServerReading) -> tuple[ReportedCode, ...]:
     )
 
 
-def _key_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
+@once
+def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
+    """Return the proof of each key of a provider in use, under the names of its series."""
+    instance = known_instance(reading)
+    return () if instance is None else tuple(_server_proof(reading, instance, key) for key in used_keys(instance))
+
+
+def _server_proof(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> ServerProof:
     proof = _signed_in(reading, instance, key)
     # Without a credential, its uses are old ones. One that was altered at an unknown time is not proven by any use.
     grace, changed = proof.grace, -math.inf if proof.credential_missing else unknown_is_late(proof.altered_at)
@@ -220,9 +184,10 @@ def unknown_is_late(at: float | None) -> float:
     return math.inf if at is None else at
 
 
-def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> KeyProof:
+def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey) -> ServerProof:
     """Return how SQL Server signs in for a key, as a proof without uses; empty if unknown."""
-    candidates, unproven = credentials_of(instance, key), partial(KeyProof, key.thumbprint, key.name)
+    candidates = credentials_of(instance, key)
+    unproven = partial(ServerProof, server=shown_name(reading), reading=reading, thumbprint=key.thumbprint, key_name=key.name)
     if not candidates:
         # The provider has no credential at all, unless they are unknown.
         is_missing = not key.credential and "credentials" not in instance.errors
@@ -322,38 +287,71 @@ class ProofState(StrEnum):
         return self not in (ProofState.PROVEN, ProofState.UNKNOWN)
 
 
-@dataclass(frozen=True)  # without slots: what follows from the reading is found once
+@dataclass(frozen=True, kw_only=True)  # without slots: what follows from the reading is found once
 class ServerProof:
-    """The proof of a target's key by one SQL Server; `logs` are those of the key's databases."""
+    """A key in use by one SQL Server, and its last proof since its credential was altered. `server` is its name in texts.
+
+    Times are Unix times, None if unknown or not proven. `login` and `credential` are empty if unknown. With `credential_missing`, SQL Server
+    has none with which it can sign in for the key; `candidate` is then the only one of its provider. With `provider_disabled`, SQL Server uses
+    no provider for it. `altered_at` is the latest time of several credentials if SQL Server does not show which one belongs to the key; while it is unknown, nothing is proven.
+    `proven_from` is the latest time at which what proves the key began: it needs the vault then, and may end hours later. `closed` has the
+    databases that did not open, with their state: a closed one whose key SQL Server does not show may be under any key. A use of the key proves a
+    change from `grace` seconds after it on: no older token is left then.
+    """
 
     server: str
     reading: SqlServerReading
-    proof: KeyProof
-    logs: tuple[LogSpace, ...]
+    thumbprint: str
+    key_name: str
+    login: str = ""
+    credential: str = ""
+    credential_missing: bool = False
+    candidate: str = ""
+    provider_disabled: bool = False
+    altered_at: float | None = None
+    databases: tuple[str, ...] = ()
+    proven_from: float | None = None
+    proven_at: float | None = None
+    source: ProofSource | None = None
+    database: str = ""
+    closed: tuple[tuple[str, str], ...] = ()
+    grace: float = TWO_HOURS
+
+    @property
+    def is_due(self) -> bool | None:
+        """Whether nothing proved the present credential, None if that is unknown. A missing one proves nothing."""
+        if self.credential_missing:
+            return True
+        return None if self.proven_at is None and self.altered_at is None else self.proven_at is None
+
+    @cached_property
+    def logs(self) -> tuple[LogSpace, ...]:
+        """The logs of the key's databases."""
+        known = {log.database: log for log in log_spaces(self.reading)}
+        return tuple(known[name] for name in self.databases if name in known)
 
     @property
     def known_since(self) -> float | None:
         """The time of the last proof, else of the change that made one due."""
-        return self.proof.altered_at if self.proof.proven_at is None else self.proof.proven_at
+        return self.altered_at if self.proven_at is None else self.proven_at
 
     @property
     def free_of_codes_at(self) -> float:
         """The start of the last proof, or of a later backup: a long backup hides no code that follows it."""
-        proof = self.proof
         if self.worked is not None:
             return self.worked[0]
-        return (proof.altered_at if proof.proven_from is None else proof.proven_from) or 0.0
+        return (self.altered_at if self.proven_from is None else self.proven_from) or 0.0
 
     @cached_property
     def worked(self) -> tuple[float, float] | None:
         """The start and end of the latest backup since the credential was altered, if it proves nothing yet; None without one."""
-        altered = self.proof.altered_at
-        if altered is None or self.proof.proven_at is not None:
+        altered = self.altered_at
+        if altered is None or self.proven_at is not None:
             return None
         return max(
             (
                 (each.began_at, each.at)
-                for each in key_uses(self.reading).get(self.proof.thumbprint, ())
+                for each in key_uses(self.reading).get(self.thumbprint, ())
                 if each.source is not ProofSource.START and each.began_at >= altered
             ),
             default=None,
@@ -361,7 +359,7 @@ class ServerProof:
 
     @property
     def _lines_of_its_fault(self) -> list[ReportedCode]:
-        since = 0.0 if self.proof.closed else self.free_of_codes_at
+        since = 0.0 if self.closed else self.free_of_codes_at
         return [each for each in lines_of(self.reading) if each.last_at > since]
 
     @cached_property
@@ -380,9 +378,7 @@ class ServerProof:
         """
         found = (each for each in self._lines_of_its_fault if each.code in OPEN_MESSAGES)
         return tuple(
-            each
-            for each in found
-            if self.proof.closed or any(each.is_near(one, self.free_of_codes_at) for one in self._failed_backups)
+            each for each in found if self.closed or any(each.is_near(one, self.free_of_codes_at) for one in self._failed_backups)
         )
 
     @property
@@ -408,7 +404,7 @@ class ServerProof:
         """Whether a failed backup may be of a database under the key: the line names one, or none that is known."""
         every = () if (instance := known_instance(self.reading)) is None else instance.databases
         named = max((one for one in every if begins_with(line.backup_of, one.name)), key=lambda one: len(one.name), default=None)
-        return not line.backup_of if named is None else named.hidden or named.name in self.proof.databases
+        return not line.backup_of if named is None else named.hidden or named.name in self.databases
 
     @cached_property
     def fails_for_long(self) -> bool:
@@ -424,8 +420,8 @@ class ServerProof:
     def failed(self) -> tuple[ReportedCode, ...]:
         """The messages about failed backups since then, if the provider is their cause, or may be."""
         # Without a provider or a credential SQL Server fails before the provider has a code.
-        is_its_fault = self.codes or self.proof.credential_missing or self.proof.provider_disabled
-        is_open = not self.proof.closed and (self.messages or self.fails_for_long)
+        is_its_fault = self.codes or self.credential_missing or self.provider_disabled
+        is_open = not self.closed and (self.messages or self.fails_for_long)
         return self._failed_backups if is_its_fault or is_open else ()
 
     @property
@@ -435,14 +431,14 @@ class ServerProof:
         Without one, it is `known_since`. Of a closed database, it is the first line of the error log about the cause.
         """
         began = [code.first_at for code in (*self.codes, *self.messages, *self.failed)]
-        if self.proof.closed:
+        if self.closed:
             return min(began, default=self.known_since)
         return max(min(began), self.free_of_codes_at) if began else self.known_since
 
     @cached_property
     def state(self) -> ProofState:
         """What its last reading shows."""
-        return ProofState.CLOSED if self.proof.closed else self.cause
+        return ProofState.CLOSED if self.closed else self.cause
 
     def state_at(self, now: float) -> ProofState:
         """What it shows now: what was read too long ago proves nothing."""
@@ -452,23 +448,22 @@ class ServerProof:
     @cached_property
     def cause(self) -> ProofState:
         """Its state, but of a closed database what closes it, if that is known."""
-        proof = self.proof
-        if proof.provider_disabled:
+        if self.provider_disabled:
             return ProofState.PROVIDER_DISABLED
-        if proof.credential_missing:
+        if self.credential_missing:
             return ProofState.NO_CREDENTIAL
-        if self.codes or (self.messages and not proof.closed):
+        if self.codes or (self.messages and not self.closed):
             return ProofState.FAILING
-        if proof.closed:
+        if self.closed:
             return ProofState.CLOSED
-        if proof.source is None or proof.proven_at is None:
-            return ProofState.DUE if proof.is_due else ProofState.UNKNOWN
+        if self.source is None or self.proven_at is None:
+            return ProofState.DUE if self.is_due else ProofState.UNKNOWN
         return ProofState.STOPPED if self.is_old or self.fails_for_long else ProofState.PROVEN
 
     @property
     def is_old(self) -> bool:
         """Whether a further backup is missing since the last proof."""
-        return self.reading.read_at.get("backups", 0.0) - (self.proof.proven_at or math.inf) > OLDEST[self.proof.source]
+        return self.reading.read_at.get("backups", 0.0) - (self.proven_at or math.inf) > OLDEST[self.source]
 
     def age(self, now: float) -> float:
         """Return the age of what it follows from, in seconds; what was never read proves nothing."""
@@ -499,26 +494,16 @@ def begins_with(text: str, name: str) -> bool:
     return text.casefold().startswith(name.casefold()) and not re.match(r"\w", text[len(name) :])
 
 
-@once
-def server_proofs(reading: SqlServerReading) -> tuple[ServerProof, ...]:
-    """Return the proof of each key in use, under the names of its series."""
-    logs = {log.database: log for log in log_spaces(reading)}  # a SQL Server may have thousands
-    return tuple(
-        ServerProof(shown_name(reading), reading, proof, tuple(logs[name] for name in proof.databases if name in logs))
-        for proof in key_proofs(reading)
-    )
-
-
 def proof_text(server: ServerProof, now: float) -> str:
     """Return when and by what SQL Server proved the key, or that it did not."""
-    return "; ".join(filter(None, (_proof(server.proof, now), worked_text(server, now)))) + read_text(server, now)
+    return "; ".join(filter(None, (_proof(server, now), worked_text(server, now)))) + read_text(server, now)
 
 
 def worked_text(server: ServerProof, now: float) -> str:
     """Return that a backup finished since the change, and when one proves the key; empty without such a backup, or with another fault."""
-    if server.worked is None or server.state is not ProofState.DUE or server.proof.altered_at is None:
+    if server.worked is None or server.state is not ProofState.DUE or server.altered_at is None:
         return ""
-    proves = clock_text(server.proof.altered_at + server.proof.grace, now)
+    proves = clock_text(server.altered_at + server.grace, now)
     return (
         f"a backup finished at {clock_text(server.worked[1], now)} since, and one that begins at {proves} or later proves the key"
     )
@@ -530,7 +515,7 @@ def read_text(server: ServerProof, now: float) -> str:
     return f" (read {span_text(age)} ago)" if age > _HOUR else ""
 
 
-def _proof(proof: KeyProof, now: float) -> str:
+def _proof(proof: ServerProof, now: float) -> str:
     lacks = "its EKM provider is disabled, so SQL Server cannot use the key" if proof.provider_disabled else ""
     if proof.credential_missing and not lacks:
         lacks = f"{login_text(proof)} has no credential, so SQL Server cannot sign in to the vault"
@@ -544,7 +529,7 @@ def _proof(proof: KeyProof, now: float) -> str:
     return "not known: SQL Server does not show when the credential was altered"
 
 
-def login_text(proof: KeyProof) -> str:
+def login_text(proof: ServerProof) -> str:
     return f"login [{proof.login}]" if proof.login else "the key's login"
 
 

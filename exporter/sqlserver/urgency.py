@@ -25,7 +25,7 @@ _FILE_SOON: Final = _HOUR / 2
 
 def closed_text(servers: Iterable[ServerProof]) -> str:
     """Return which databases applications cannot use, with their SQL Servers; empty if all are open."""
-    closed = {each.reading.address: each for each in servers if each.proof.closed}
+    closed = {each.reading.address: each for each in servers if each.closed}
     named = [f"{closed_names(each)} of {each.server} ({closed_states(each)})" for each in islice(closed.values(), FEW)]
     more = f" and databases of {len(closed) - FEW:,} more SQL Servers" if len(closed) > FEW else ""
     return f"applications cannot use {', '.join(named)}{more}" if named else ""
@@ -33,12 +33,12 @@ def closed_text(servers: Iterable[ServerProof]) -> str:
 
 def closed_names(server: ServerProof) -> str:
     """Return the first names of the closed databases of a SQL Server."""
-    return few([f"[{name}]" for name, _ in server.proof.closed])
+    return few([f"[{name}]" for name, _ in server.closed])
 
 
 def closed_states(server: ServerProof) -> str:
     """Return the states of the closed databases, as RECOVERY PENDING."""
-    return ", ".join(dict.fromkeys(state.replace("_", " ") for _, state in server.proof.closed))
+    return ", ".join(dict.fromkeys(state.replace("_", " ") for _, state in server.closed))
 
 
 def log_text(servers: Iterable[ServerProof], now: float, *, named: bool = False) -> str:

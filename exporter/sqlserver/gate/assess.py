@@ -99,10 +99,10 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     every = (*dependencies, *moved, *(one for one, _ in of_others))
     used, unsure = {one.place for one in every}, {one.server for one in chosen if one.contested}
     proofs: Proofs = {
-        (one.server, each.proof.thumbprint): replace(each, server=one.server)
+        (one.server, each.thumbprint): replace(each, server=one.server)
         for one in by_server.values()
         for each in (() if one.reading is None else server_proofs(one.reading))
-        if (one.server, each.proof.thumbprint) in used
+        if (one.server, each.thumbprint) in used
     }
     unmatched = {  # why keys have no target
         dependency.place: [
@@ -318,15 +318,14 @@ def _has_staged_secret(one: Dependency, proof: ServerProof | None, working_until
     It was altered or proven after the current one stopped to work. Without a proof since, the change may be of the day before. A backup within
     two hours may still use a token of the current one.
     """
-    found = None if proof is None else proof.proof
     if working_until is None:
         return False
-    if found is not None and found.is_due:
-        return (found.altered_at or 0.0) > working_until - DAY
+    if proof is not None and proof.is_due:
+        return (proof.altered_at or 0.0) > working_until - DAY
     if (known_time(one.usage.credential.modified_utc) or 0.0) > working_until:
         return True
-    token = 0.0 if found is None or found.source is ProofSource.START else TWO_HOURS
-    return found is not None and (found.proven_at or 0.0) > working_until + token
+    token = 0.0 if proof is None or proof.source is ProofSource.START else TWO_HOURS
+    return proof is not None and (proof.proven_at or 0.0) > working_until + token
 
 
 def vault_side(target: TargetState) -> TargetState:

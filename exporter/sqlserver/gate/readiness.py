@@ -220,7 +220,7 @@ class NodeKey:
         """What this node did with the key; nothing happened after it was read. A cluster instance shares its backups with its other nodes."""
         since = (started(self.reading) or math.inf) if len(self.dependency.usage.instance.nodes) > 1 else -math.inf
         until = self.at + CLOCK_TOLERANCE
-        uses = (*key_uses(self.reading).get(self.proof.proof.thumbprint, ()), *self._calls)
+        uses = (*key_uses(self.reading).get(self.proof.thumbprint, ()), *self._calls)
         return [use for use in uses if since <= use.began_at <= use.at <= until]
 
     @property
@@ -234,11 +234,11 @@ class NodeKey:
         number = [len([one for one in those if one.provider == provider]) for those in (instance.keys, instance.credentials)]
         at = proving_call(self.reading, provider) if number == [1, 1] else None
         opened_keys = {thumbprint_of(one.thumbprint) for one in self.reading.document.key_uris}
-        is_only = opened_keys == {self.proof.proof.thumbprint}
+        is_only = opened_keys == {self.proof.thumbprint}
         if at is None or not is_only or not all(self.is_fresh(self.reading, section) for section in (TRACE, CALLS, REGISTRY)):
             return
         signers = [cell_time(row, "since_utc") for row in self.fingerprints if row["what"] == SIGNERS]
-        if not any(since is not None and at - _CALL_LASTS >= since + self.proof.proof.grace for since in signers):
+        if not any(since is not None and at - _CALL_LASTS >= since + self.proof.grace for since in signers):
             return
         names = {one.name for one in self.dependency.usage.databases}
         opened = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(self.reading, "opened")}
@@ -259,12 +259,12 @@ class NodeKey:
     def changes(self, use: KeyUse) -> tuple[_Change, ...]:
         """Return what may have changed since a use: an unknown time is none that it is after."""
         at = math.inf if use.set_at is None else use.set_at
-        return *self.node_changes, _Change(at, self.proof.proof.grace, f"the key of [{use.database}] was set at")
+        return *self.node_changes, _Change(at, self.proof.grace, f"the key of [{use.database}] was set at")
 
     @cached_property
     def node_changes(self) -> tuple[_Change, ...]:
         """What may have changed for every use of the key on this node."""
-        proof, credential, found = self.proof.proof, self.dependency.usage.credential, list[_Change]()
+        proof, credential, found = self.proof, self.dependency.usage.credential, list[_Change]()
         if not proof.credential_missing:  # which is a reason of its own
             at, own = unknown_is_late(proof.altered_at), known_time(credential.modified_utc)
             at = max(at, own) if own is not None and credential.name == proof.credential else at
@@ -279,7 +279,7 @@ class NodeKey:
     def fingerprints(self) -> list[Row]:
         """The rows of what has no time of its own, as they are on this node."""
         provider, node = self.dependency.usage.key.provider, self.node
-        names = {"provider": (provider,), "dll": (provider,), SIGNERS: (provider,), "mapping": (self.proof.proof.thumbprint,)}
+        names = {"provider": (provider,), "dll": (provider,), SIGNERS: (provider,), "mapping": (self.proof.thumbprint,)}
         return [
             row
             for row in rows(self.reading, "changes")
@@ -292,12 +292,12 @@ class NodeKey:
     @cached_property
     def secret_changes(self) -> tuple[_Change, ...]:
         """What shows that a secret of this client may have gone: changes and refusals elsewhere, and known ends."""
-        found, grace = list[_Change](), self.proof.proof.grace
+        found, grace = list[_Change](), self.proof.grace
         for peer in (each for each in self.peers if each.server != self.proof.server and not self.is_managed):
             if not self.is_fresh(peer.reading, "credentials"):
                 words = f"the credentials of {peer.server} were not read of late, so its secret was altered at"
                 found.append(_Change(math.inf, grace, words))
-            elif (at := peer.proof.altered_at) is not None:
+            elif (at := peer.altered_at) is not None:
                 found.append(_Change(at, grace, f"the secret was altered on {peer.server} at"))
             if (at := _refused_at(peer)) is not None:
                 found.append(_Change(at, grace, f"Entra ID refused the secret of {peer.server} since"))
@@ -321,7 +321,7 @@ class NodeKey:
 
     @property
     def is_managed(self) -> bool:
-        return self.proof.proof.grace == DAY
+        return self.proof.grace == DAY
 
 
 _WHAT: Final = {  # the DLL last: it is seen once it is loaded
@@ -469,7 +469,7 @@ def _identity(case: NodeKey) -> Iterator[GateReason]:
 
 
 def _open(case: NodeKey) -> Iterator[GateReason]:
-    if case.proof.proof.closed:
+    if case.proof.closed:
         yield reason(
             Condition.DATABASE_CLOSED, server=case.server, databases=closed_names(case.proof), states=closed_states(case.proof)
         )
@@ -483,7 +483,7 @@ def _room(case: NodeKey) -> Iterator[GateReason]:
     backups = {use.database: use.at for use in sorted(case.uses) if use.source is ProofSource.LOG_BACKUP}
     recent = case.reading.read_at.get("backups", 0.0) - _TRUNCATED
     earliest = max((code.last_at for code in (*server.codes, *server.failed)), default=recent)
-    growing = replace(server, logs=tuple(log for log in server.logs if backups.get(log.database, 0.0) <= earliest))
+    growing = replace(server, databases=tuple(name for name in server.databases if backups.get(name, 0.0) <= earliest))
     for left, name, _ in full_times(with_present_rates([growing], case.now), case.now):
         if left <= SOON:
             last = (
@@ -495,7 +495,7 @@ def _room(case: NodeKey) -> Iterator[GateReason]:
 
 
 def _used(case: NodeKey) -> Iterator[GateReason]:
-    key, known = case.proof.proof.key_name, {str(row["what"]) for row in case.fingerprints}
+    key, known = case.proof.key_name, {str(row["what"]) for row in case.fingerprints}
     if not any(row.get("provider") == case.dependency.usage.key.provider for row in rows(case.reading, "modules")):
         known.add("dll")  # not loaded yet
     unseen = [words for what, words in _WHAT.items() if what not in known]
@@ -513,7 +513,7 @@ def _used(case: NodeKey) -> Iterator[GateReason]:
 
 def _secret(case: NodeKey) -> Iterator[GateReason]:
     """Some use of what is as it is, else of what was, proves the present secret."""
-    uses, proof = case.new_uses or case.uses, case.proof.proof
+    uses, proof = case.new_uses or case.uses, case.proof
     last_end = max(case.secret_ends, default=math.inf)
     if last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
         yield reason(Condition.SECRET_ENDED, server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
@@ -575,7 +575,7 @@ def _recent(case: NodeKey) -> Iterator[GateReason]:
         yield reason(
             Condition.PROOF_OLD,
             server=case.server,
-            key=case.proof.proof.key_name,
+            key=case.proof.key_name,
             proof=last.text(case.now),
             limit=write(round(_oldest(last, case.question))),
         )
@@ -682,7 +682,7 @@ def _clock(at: float, now: float) -> str:
 
 def _refused_at(server: ServerProof) -> float | None:
     """Return since when Entra ID refuses the secret of a SQL Server. The log shows the first and the last line of a code."""
-    since, lines = server.proof.proven_from or 0.0, lines_of(server.reading)
+    since, lines = server.proven_from or 0.0, lines_of(server.reading)
     return min((max(each.first_at, since) for each in lines if each.is_refusal and each.last_at > since), default=None)
 
 

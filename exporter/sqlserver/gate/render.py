@@ -54,13 +54,13 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "proofs": [
             {
                 "instance": one.server,
-                "key_name": one.proof.key_name,
-                "thumbprint": one.proof.thumbprint,
-                "credential_altered_at": _moment(one.proof.altered_at),
-                "proof_due": one.proof.is_due,
-                "proven_at": _moment(one.proof.proven_at),
-                "proven_by": None if one.proof.source is None else one.proof.source.value,
-                "database": one.proof.database or None,
+                "key_name": one.key_name,
+                "thumbprint": one.thumbprint,
+                "credential_altered_at": _moment(one.altered_at),
+                "proof_due": one.is_due,
+                "proven_at": _moment(one.proven_at),
+                "proven_by": None if one.source is None else one.source.value,
+                "database": one.database or None,
                 "codes_since": [each.code for each in one.signs],
             }
             for one in answer.proofs
@@ -157,7 +157,7 @@ def _details(answer: Answer) -> Iterator[str]:
         others = f", the oldest of {counted(len(answer.readings), 'reading')}" if len(answer.readings) > 1 else ""
         source = f", {oldest.source}" if oldest.url else ""
         yield f"inventory: {oldest.server} was read {oldest.text} ({oldest.ago}){source}{others}"
-    proofs = {(each.server, each.proof.thumbprint): each for each in answer.proofs}
+    proofs = {(each.server, each.thumbprint): each for each in answer.proofs}
     for one in answer.dependencies:
         places = (f"{target.name} at {place_of(target)}" if answer.several else target.name for target in one.targets)
         targets = hide((" and " if answer.several else ", ").join(places)) or "no target"

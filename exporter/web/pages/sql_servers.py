@@ -90,7 +90,7 @@ def proof_lines(urls: Urls, view: TargetView) -> Child:
 
 def _needs_effect(view: TargetView, server: ServerProof) -> bool:
     """Whether the page says what fails when: the SQL Server fails by itself, and neither its log nor a closed database shows more."""
-    if view.readiness.ready is False or not server.state.is_bad or server.proof.closed or _over(view, server) is not None:
+    if view.readiness.ready is False or not server.state.is_bad or server.closed or _over(view, server) is not None:
         return False
     return not (server.has_stopped and (stalled_text([server], view.now) or times_text([server], view.now)))
 
@@ -107,8 +107,8 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         f"{sentence(stalled)} {sentence(proof)} " if stalled else f"{proof}. ",
         urgent,
         _left_over(over, view.now),
-        element("p", sentence(calls)) if (calls := calls_text(server.reading, server.proof.altered_at, view.now)) else None,
-        start_here(urls) if server.proof.closed else None,
+        element("p", sentence(calls)) if (calls := calls_text(server.reading, server.altered_at, view.now)) else None,
+        start_here(urls) if server.closed else None,
         copyable(first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True))
         if is_own
         else None,

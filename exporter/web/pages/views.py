@@ -90,7 +90,7 @@ class TargetView:
     @property
     def is_closed(self) -> bool:
         """Whether databases of its SQL Servers are closed while it is not ready."""
-        return any(each.proof.closed for each in self.stuck)
+        return any(each.closed for each in self.stuck)
 
     @property
     def fails_itself(self) -> bool:

@@ -35,7 +35,7 @@ from exporter.sqlserver.document import MOST_ROWS
 from exporter.sqlserver.gate.conditions import Condition, reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
-from exporter.sqlserver.proof import KeyProof, ProofSource
+from exporter.sqlserver.proof import ProofSource, ServerProof
 from tests.support import client_model
 from tests.support.factories import a_target
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
@@ -424,6 +424,8 @@ ALTERED, PROVEN = 1_800_000_000.0, 1_800_086_400.0
 
 def a_proof(**changes):
     written = {
+        "server": "SQLPRD01 on n1",
+        "reading": a_reading(),
         "thumbprint": "0x2C56",
         "key_name": "K",
         "login": "tde_login",
@@ -438,7 +440,7 @@ def a_proof(**changes):
         "source": ProofSource.LOG_BACKUP,
         "database": "sales",
     }
-    return KeyProof(**(written | changes))
+    return ServerProof(**(written | changes))
 
 
 def of_proof(name, **changes):

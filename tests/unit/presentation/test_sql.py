@@ -157,7 +157,7 @@ def test_stalled_log_is_a_first_sentence_of_its_own():
 @pytest.mark.parametrize(("login", "named"), [("tde_login", "tde_login"), ("x];`DROP", "LOGIN"), ("", "LOGIN")])
 def test_first_action_quotes_only_plain_logins(login, named):
     server = a_server(keys=WITHOUT_CREDENTIAL)
-    text = first_action(replace(server, proof=replace(server.proof, login=login)))
+    text = first_action(replace(server, login=login))
     assert f"ALTER LOGIN [{named}] ADD CREDENTIAL [" in text
     assert text.count("`") == 2
     assert ("`ALTER LOGIN" in text) == (named == login)
@@ -165,7 +165,7 @@ def test_first_action_quotes_only_plain_logins(login, named):
 
 def test_several_credentials_are_no_statement_to_copy():
     server = a_server(keys=WITHOUT_CREDENTIAL)
-    text = first_action(replace(server, proof=replace(server.proof, candidate="")))
+    text = first_action(replace(server, candidate=""))
     assert text.endswith(
         "ALTER LOGIN [tde_login] ADD CREDENTIAL [CREDENTIAL]; `ekm-exporter script verify.sql`, part 2, has the names."
     )
@@ -195,7 +195,7 @@ def test_target_without_thumbprint_has_proof_by_key_uri():
     uri = f"https://contoso-prod.vault.azure.net/keys/contosorsakey0/{VERSION.upper()}"
     known = replace(reading, document=replace(reading.document, key_uris=(RegistryUri("0x2c56", uri),)))
     (server,) = proofs_of(known).target_proofs(a_target(thumbprint=None))
-    assert server.proof.key_name == "key_2C56"
+    assert server.key_name == "key_2C56"
 
 
 def test_key_uri_counts_before_a_thumbprint_of_several_versions():
@@ -236,10 +236,10 @@ def test_proofs_follow_each_new_reading():
     assert proofs.target_proofs(a_target()) == ()
     assert proofs.refresh()
     first = proofs.target_proofs(a_target())[0]
-    assert proofs.target_proofs(a_target())[0].proof is first.proof
+    assert proofs.target_proofs(a_target())[0] is first
     readings[0] = a_reading(sections={"backups": []})
     proofs.refresh()
-    assert proofs.target_proofs(a_target())[0].proof.source == "start"
+    assert proofs.target_proofs(a_target())[0].source == "start"
     readings[0] = an_unread_server()
     assert not proofs.refresh()
     assert proofs.target_proofs(a_target()) == ()

@@ -13,7 +13,6 @@ from exporter.sqlserver.proof import (
     ReportedCode,
     ServerProof,
     codes_text,
-    key_proofs,
     proof_text,
     server_proofs,
     version_of,
@@ -34,7 +33,7 @@ def backup(kind, started, finished, database="sales"):
 
 
 def proof_of(*databases, **sections):
-    (proof,) = key_proofs(a_reading(*databases, sections=sections))
+    (proof,) = server_proofs(a_reading(*databases, sections=sections))
     return proof
 
 
@@ -48,8 +47,8 @@ def _without(row, *columns, **changes):
 
 def test_proofs_of_a_reading_are_made_once():
     reading = a_reading()
-    assert key_proofs(reading) is key_proofs(reading)
-    assert key_proofs(replace(reading, document=Document())) == ()
+    assert server_proofs(reading) is server_proofs(reading)
+    assert server_proofs(replace(reading, document=Document())) == ()
 
 
 def test_latest_backup_proves_key_of_its_database():
@@ -147,8 +146,8 @@ def test_openings_read_before_last_start_prove_nothing():
     late = replace(reading, document=reading.document, read_at={**reading.read_at, "opened": unix(DAY + "18:59:00")})
     opened = [OPENED | {"opened_utc": DAY + "18:30:00"}]
     late = replace(late, document=replace(late.document, sections={**late.document.sections, "opened": tuple(opened)}))
-    assert key_proofs(late)[0].proven_at is None
-    assert key_proofs(replace(late, read_at={**late.read_at, "opened": READ_AT}))[0].source is ProofSource.START
+    assert server_proofs(late)[0].proven_at is None
+    assert server_proofs(replace(late, read_at={**late.read_at, "opened": READ_AT}))[0].source is ProofSource.START
 
 
 def test_hidden_databases_of_a_key_without_others_prove_nothing():
@@ -159,12 +158,12 @@ def test_hidden_databases_of_a_key_without_others_prove_nothing():
 
 def test_key_that_protects_nothing_has_no_proof():
     keys = [*a_key(), a_key(name="old", thumbprint="0xAB")[0]]
-    assert [proof.key_name for proof in key_proofs(a_reading(sections={"keys": keys}))] == ["key_2C56"]
+    assert [proof.key_name for proof in server_proofs(a_reading(sections={"keys": keys}))] == ["key_2C56"]
 
 
 @pytest.mark.parametrize("reading", [an_unread_server(), a_reading(sections={"instance": None})])
 def test_server_that_was_never_read_has_no_proof(reading):
-    assert key_proofs(reading) == ()
+    assert server_proofs(reading) == ()
 
 
 WITHOUT_LOGIN, NO_CREDENTIAL = [_without(a_key()[0], "login", "credential")], [_without(a_key()[0], "credential", has_sid=1)]
@@ -208,7 +207,7 @@ def test_credential_that_is_not_listed_is_not_due():
 @pytest.mark.parametrize(("unknown", "is_missing", "is_due"), [("credentials", False, None), ("logins", True, True)])
 def test_unknown_credentials_are_not_missing(unknown, is_missing, is_due):
     reading = a_reading(sections={"credentials": None, "keys": WITHOUT_LOGIN})
-    (proof,) = key_proofs(replace(reading, document=replace(reading.document, errors={unknown: "refused"})))
+    (proof,) = server_proofs(replace(reading, document=replace(reading.document, errors={unknown: "refused"})))
     assert (proof.credential_missing, proof.is_due) == (is_missing, is_due)
 
 
@@ -219,7 +218,7 @@ def test_credential_follows_vault_of_the_servers_own_registry():
     ]
     reading = a_reading(sections={"credentials": credentials, "keys": WITHOUT_LOGIN, "logins": logins})
     uris = (RegistryUri("0x2c56", "https://contoso-new.vault.azure.net/keys/Key0/0123"),)
-    (proof,) = key_proofs(replace(reading, document=replace(reading.document, key_uris=uris)))
+    (proof,) = server_proofs(replace(reading, document=replace(reading.document, key_uris=uris)))
     assert (proof.credential, proof.altered_at) == ("new", unix(DAY + "15:00:00"))
 
 
@@ -438,7 +437,7 @@ def test_log_without_rate_has_no_times():
 def test_closed_database_is_the_most_urgent_state(sections, cause, since):
     server = the_proof(databases=CLOSED, **sections)
     assert (server.state, server.cause, server.since) == (ProofState.CLOSED, cause, since)
-    assert server.proof.closed == (("claims", "RECOVERY_PENDING"),)
+    assert server.closed == (("claims", "RECOVERY_PENDING"),)
     assert server.state.is_bad
     assert the_proof(errors=[error("33111", "19:50:00", "19:50:00")]).state is ProofState.PROVEN  # as a restore elsewhere
 

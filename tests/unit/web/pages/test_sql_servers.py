@@ -204,7 +204,7 @@ async def test_service_without_readings_shows_nothing_new():
 
 async def test_pages_and_api_make_the_proofs_of_a_reading_once(monkeypatch):
     made = []
-    monkeypatch.setattr(proof, "key_proofs", lambda reading: made.append(reading) or ())
+    monkeypatch.setattr(proof, "used_keys", lambda instance: made.append(instance) or ())
     async with serving(service_of("n1", readings=[growing()])) as session:
         for path in ("/", "/targets/contoso-key0", "/api/v1/targets/contoso-key0", "/api/v1/targets"):
             await get(session, path)
