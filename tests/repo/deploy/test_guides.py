@@ -14,7 +14,9 @@ from sqlglot import exp
 from tests.support.transcripts import blocks
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md", "alerts/**/*.md") for path in ROOT.glob(pattern)
+)
 # Statements that sqlglot passes through; sqlglot checks their end only.
 AS_IT_IS = re.compile(
     r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|(?:CREATE|ALTER|DROP) LOGIN|CREATE USER|(?:CREATE|DROP) ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"

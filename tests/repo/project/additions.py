@@ -160,12 +160,6 @@ ALERT = Addition(
             noticed="tests/system/alerts/test_rules.py::test_runbooks_and_alerts_match",
         ),
         Edit(
-            path="tests/system/alerts/alertmanager/labels.py",
-            before="EkmKeyCareDue",
-            text="EkmKeyOutsideHsm ",
-            noticed="tests/system/alerts/alertmanager/test_routes.py::test_labels_of_the_tests_equal_those_of_the_rules",
-        ),
-        Edit(
             path="tests/system/alerts/cases/tickets.py",
             before='        ("EkmPathNotAsExpected", ',
             text='        ("EkmKeyOutsideHsm", {"ekm_key_in_hsm": _bad(0, 1)}, {}),\n',

@@ -29,19 +29,10 @@ FIRST = ("properties", "rules", 0)
 # What is broken: the place, and the value there. None removes it.
 BREAKS = {
     "no location": (("location",), None),
-    "no workspace": (("properties", "scopes"), None),
-    "a workspace that is no list": (("properties", "scopes"), "/subscriptions/…"),
     "an interval of Prometheus": (("properties", "interval"), "1m"),
-    "a misspelt property of a group": (("properties", "evaluationInterval"), "PT1M"),
-    "no expression": ((*FIRST, "expression"), None),
     "the expression of Prometheus": ((*FIRST, "expr"), "up"),
     "a severity in words": ((*FIRST, "severity"), "critical"),
-    "a severity that is a truth value": ((*FIRST, "severity"), True),
-    "a truth value in words": ((*FIRST, "enabled"), "true"),
     "a duration of Prometheus": ((*FIRST, "for"), "5m"),
-    "a label that is a number": ((*FIRST, "labels", "level"), 1),
-    "the end of an alert in words": ((*FIRST, "resolveConfiguration", "timeToResolve"), "10 minutes"),
-    "the hold of Prometheus": ((*FIRST, "keep_firing_for"), "PT10M"),
     "a misspelt action group": ((*FIRST, "actions", 0, "actionGroup"), "/subscriptions/…"),
 }
 

@@ -50,13 +50,6 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     assert text.endswith("Targets, up to ten: t-0 (forbidden_policy), t-1 (forbidden_policy), t-2 (forbidden_policy).")
 
 
-def test_refusal_of_a_proxy_has_no_meaning_of_the_code(tmp_path):
-    text = description(tmp_path, "EkmVaultSideNotReady", Failed("challenge", 3012, "proxy_auth"), "contoso.vault.azure.net")
-    assert text["description"].startswith(
-        "t-0: The proxy requires a login, or rejected it. No request reached the vault. Code 3012 "
-    )
-
-
 def test_expired_credential_has_its_command_and_its_dates(tmp_path):
     name = 'ekm_credential_expiry_timestamp_seconds{credential="sql",source="%s"}'
     dates = {name % "declared": "9000000x20", name % "graph": "60x20"}
@@ -66,11 +59,6 @@ def test_expired_credential_has_its_command_and_its_dates(tmp_path):
     assert " Then the DBA: alter-credential.sql per node. Date: " in text
     for date in ("1970-04-15 04:00:00 +0000 UTC (declared)", "1970-01-01 00:01:00 +0000 UTC (graph)"):
         assert f" Date: {date}." in text
-
-
-def test_expired_credential_without_a_date_shows_none(tmp_path):
-    text = description(tmp_path, "EkmCredentialExpired", Failed("token", 3303, "secret_expired"), "contoso-a.vault.azure.net")
-    assert text["description"].endswith(" Then the DBA: alter-credential.sql per node.")
 
 
 def test_page_of_a_refused_credential_has_the_failures_with_the_next_one(tmp_path):
@@ -112,15 +100,6 @@ def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     assert texts["date"].endswith(" UTC (declared).")
     assert texts["description"].startswith(
         f"Credential sql expires; then SQL Server gets no token, except with role: other. Time left, minus if overdue: {left}. First, today if under 14 days: add "
-    )
-
-
-def test_first_action_before_the_date_is_for_each_kind(tmp_path):
-    more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="certificate"}': "43200x20"}
-    text = description(tmp_path, "EkmCredentialExpiresIn1Day", OK, "contoso-a.vault.azure.net", more=more)["description"]
-    assert (
-        "Time left: 11h 50m 0s. First: create a second secret and write it with alter-credential.sql on every replica; for a cert"
-        in text
     )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import promql_parser
 import pytest
-import sqlglot
 import yaml
 
 from exporter.cli.main import build_parser
@@ -91,15 +90,6 @@ def test_runbook_commands_parse(runbook):
             pytest.fail(f"{command}: {errors.getvalue()}")
 
 
-def test_unknown_command_is_found():
-    assert list(commands("```sh\nekm-exporter prove X\n```\n`ekm-exporter probe X`")) == [
-        "ekm-exporter prove X",
-        "ekm-exporter probe X",
-    ]
-    with pytest.raises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
-        build_parser().parse_args(["prove", "X"])
-
-
 @every_runbook
 def test_runbook_has_a_command_and_a_query(runbook):
     text = section(runbook.read_text(), "Diagnosis")
@@ -147,18 +137,6 @@ def test_names_in_code_spans_exist(runbook):
             assert any(reason.startswith(word[:-1]) for reason in Reason), word
         elif re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", word):
             assert word in WORDS, word
-
-
-@every_runbook
-def test_runbook_sql_parses(runbook):
-    for statement in blocks(runbook.read_text(), "sql"):
-        assert all(sqlglot.parse(statement, read="tsql"))
-
-
-@every_runbook
-def test_runbook_links_exist(runbook):
-    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", runbook.read_text()):
-        assert (runbook.parent / link).exists(), link
 
 
 @every_runbook

@@ -1,43 +1,17 @@
-"""The least numbers of failures prevent false pages: by arithmetic, and by drawing the failures of a fleet at random."""
+"""The least numbers of failures prevent false pages, by arithmetic. matrix/test_quiet_week.py draws the failures of a fleet at random."""
 
-import math
-import random
 import re
-from collections import deque
-from itertools import islice
 
 import pytest
 
 from alerts import slo
-from alerts.slo import BURNS, FALSE_PER_YEAR, INTERVALS, RANDOM, TARGETS, YEAR
+from alerts.slo import BURNS, FALSE_PER_YEAR, INTERVALS
 from alerts.values import DURATIONS, RATIOS, placeholders
 from exporter.core import limits
 
 # A rule with an hour's window, as the intermittent arms have it.
 HOUR = slo.Burn(14.4, slo.HOUR, 5 * slo.MINUTE)
 every_burn = pytest.mark.parametrize("burn", BURNS, ids=lambda burn: f"{burn.rate:g}")
-
-
-def failures(chance, probes, seed):
-    """Yield the numbers of the probes that fail, drawn by the gaps between them."""
-    draw = random.Random(seed)  # noqa: S311 - guards nothing
-    scale, at = 1 / math.log1p(-chance), -1
-    while True:
-        at += 1 + int(math.log(1.0 - draw.random()) * scale)
-        if at >= probes:
-            return
-        yield at
-
-
-def reached(chance, probes, window, needed, seed):
-    """Return how often the last `window` probes reach `needed` failures."""
-    recent, count = deque(), 0
-    for at in failures(chance, probes, seed):
-        while recent and recent[0] <= at - window:
-            recent.popleft()
-        recent.append(at)
-        count += len(recent) == needed
-    return count
 
 
 def needed_at(burn, interval):
@@ -58,47 +32,6 @@ def test_one_failure_less_would_cause_more_false_pages(burn):
         for interval in INTERVALS
     ]
     assert max(rates) > FALSE_PER_YEAR
-
-
-# interval, and a chance of failure so large that there is something to count
-@pytest.mark.parametrize(("interval", "chance"), [(15, 0.035), (60, 0.02), (300, 0.1)])
-def test_arithmetic_agrees_with_drawn_failures(interval, chance):
-    burn, probes = HOUR, 4_000_000
-    needed = needed_at(burn, interval)
-    expected = slo.false_per_year(interval, burn.long, needed, random=chance, targets=1) / (YEAR / interval) * probes
-
-    seen = reached(chance, probes, round(burn.long / interval), needed, seed=interval)
-
-    assert expected > 300
-    assert seen == pytest.approx(expected, rel=0.15)
-
-
-# Interval, and the share of a year of 5,000 targets that is drawn.
-@pytest.mark.parametrize(("interval", "share"), [(15, 0.2), (60, 1.0), (300, 1.0)])
-def test_fleet_with_random_failures_only_does_not_page(interval, share):
-    """The targets follow each other in one sequence; windows across two targets only add pages."""
-    probes = int(share * TARGETS * YEAR / interval)
-    for burn in (HOUR, BURNS[0]):
-        assert reached(RANDOM, probes, burn.long // interval, needed_at(burn, interval), seed=2026) <= share * FALSE_PER_YEAR
-
-
-def test_usual_rule_would_page_for_every_failure_at_5_minutes():
-    burn, probes = HOUR, int(TARGETS * YEAR / 300)
-    usual = slo.needed(burn.long // 300, burn.bad_ratio, least=1)
-
-    assert usual == 1
-    assert reached(RANDOM, probes, burn.long // 300, usual, seed=2026) > 500_000
-
-
-def test_three_in_a_row_are_as_frequent_as_the_page_states():
-    chance, probes = 0.05, 4_000_000
-    found = list(failures(chance, probes, seed=3))
-    triples = zip(found, islice(found, 1, None), islice(found, 2, None), strict=False)
-    begun = {-1, *found}
-    runs = sum(third - first == 2 and first - 1 not in begun for first, _, third in triples)
-
-    expected = slo.in_a_row(60, 3, random=chance, targets=1) / (YEAR / 60) * probes
-    assert runs == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("interval", [15, 60, 300])

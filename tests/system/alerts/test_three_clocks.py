@@ -4,13 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from exporter.knowledge.code_row import WATCH_THE_LOG, WITHOUT_THE_KEY
 from tests.system.alerts.test_runbooks import RULES, RUNBOOKS, section
 
 ROOT = Path(__file__).parents[3]
-SQL_RULES = ROOT / "alerts" / "ekm-sql.rules.yml"
 # These pages are about an exporter that monitors nothing, and SQL Server does not need it.
 MONITORING = {"EkmExporterDown", "EkmEveryProbeStale"}
 FROM_THEN_ON = WITHOUT_THE_KEY.replace("Now: ", "From then on: ", 1)
@@ -49,25 +47,3 @@ def test_runbook_about_a_lost_key_has_the_common_wording(runbook: Path) -> None:
     if re.search(r"\bno (?:key|token)\b(?! can be)", " ".join(risk.split())):
         assert len(named) == 1
     assert ("what-needs-the-vault.md)" in risk) == bool(named)
-
-
-def test_page_about_sql_server_itself_names_the_three_clocks() -> None:
-    rules = {
-        rule["alert"]: rule
-        for group in yaml.safe_load(SQL_RULES.read_text())["groups"]
-        for rule in group["rules"]
-        if "alert" in rule
-    }
-    for page in ("EkmSqlBackupsFail", "EkmSqlProviderDisabled"):
-        assert WITHOUT_THE_KEY in rules[page]["annotations"]["impact"]
-        assert WITHOUT_THE_KEY in flat(section((RUNBOOKS[0].parent / f"{page}.md").read_text(), "What is at risk"))
-    for page in ("EkmSqlBackupsFail", "EkmSqlLogFillsUp"):
-        assert rules[page]["labels"] == {"severity": "critical"}
-        assert WATCH_THE_LOG.rstrip(".") in rules[page]["annotations"]["impact"]
-        assert WATCH_THE_LOG.rstrip(".") in flat((RUNBOOKS[0].parent / f"{page}.md").read_text())
-
-
-def test_altered_credential_has_more_proofs_than_a_restart() -> None:
-    text = " ".join((RUNBOOKS[0].parent / "EkmSqlNotProven.md").read_text().split())
-    assert "Only a restart" not in text
-    assert "if it starts two hours after the change or later. That assumes" in text

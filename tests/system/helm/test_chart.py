@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter import __version__
 from exporter.cli.main import build_parser
 from exporter.config.load import load_config
 from tests.support.patience import PROGRAM_SECONDS
@@ -172,32 +171,6 @@ def test_exporter_accepts_the_rendered_configuration(manifests, tmp_path, case):
     assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
-def test_shard_number_is_the_pod_index(manifests):
-    stateful = of_kind(manifests["shards"], "StatefulSet")[0]["spec"]
-    container = pod(manifests["shards"])["containers"][0]
-    assert f"--shard=$(POD_INDEX)/{stateful['replicas']}" in container["args"]
-    [index] = [each for each in container["env"] if each["name"] == "POD_INDEX"]
-    assert index["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
-    port = container["ports"][0]["containerPort"]  # the same in every pod, not that of the shard's index
-    assert f"--web.listen-address=:{port}" in container["args"]
-
-
-def test_shards_are_scraped_as_one_instance_per_pod(manifests):
-    [monitor] = of_kind(manifests["shards"], "PodMonitor")
-    labels = of_kind(manifests["shards"], "StatefulSet")[0]["spec"]["template"]["metadata"]["labels"]
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
-    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
-    assert {"sourceLabels": ["__meta_kubernetes_pod_name"], "targetLabel": "instance"} in endpoint["relabelings"]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_network_policy_allows_443_80_dns_and_what_the_values_add(manifests, case):
-    egress = of_kind(manifests[case], "NetworkPolicy")[0]["spec"]["egress"]
-    ports = [{port["port"] for port in rule["ports"]} for rule in egress]
-    assert ports[:2] == [{443, 80}, {53}]
-    assert ports[2:] == ([{1433, 50123}, {3128}] if case == "shards" else [])
-
-
 def test_network_policy_allows_sql_servers_on_their_own_port_by_a_value():
     peers = [{"ipBlock": {"cidr": "10.4.0.0/16"}}]
     (policy,) = of_kind(objects_of({**values("minimal"), "networkPolicy": {"sqlServers": peers}}), "NetworkPolicy")
@@ -283,16 +256,6 @@ def test_dashboards_are_the_shipped_ones():
     objects = objects_of({**values("minimal"), "dashboards": {"enabled": True}})
     found = {name: text for one in of_kind(objects, "ConfigMap") for name, text in one["data"].items() if name.endswith(".json")}
     assert found == {path.name: path.read_text() for path in (ROOT / "dashboards").glob("*.json")}
-
-
-def test_chart_has_the_version_of_the_exporter():
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_pod_resolves_absolute_names_first(case, manifests):
-    assert pod(manifests[case])["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}
 
 
 def test_pod_has_the_dns_options_of_the_values():

@@ -37,35 +37,17 @@ RULE = ("spec", "groups", 0, "rules", 0)
 ENDPOINT = ("spec", "endpoints", 0)
 # What is broken: the kind, the place, and the value there. None removes the field.
 BREAKS = {
-    "a group without a name": ("PrometheusRule", ("spec", "groups", 0, "name"), None),
-    "groups that are no list": ("PrometheusRule", ("spec", "groups"), {}),
     "a misspelt list of groups": ("PrometheusRule", ("spec", "group"), []),
     "an interval with a blank": ("PrometheusRule", ("spec", "groups", 0, "interval"), "15 s"),
     "a rule without an expression": ("PrometheusRule", (*RULE, "expr"), None),
-    "a duration in words": ("PrometheusRule", (*RULE, "for"), "1 minute"),
-    "an empty duration of a page": ("PrometheusRule", (*RULE, "keep_firing_for"), ""),
     "a label that is a number": ("PrometheusRule", (*RULE, "labels"), {"severity": 1}),
-    "a misspelt field of a rule": ("PrometheusRule", (*RULE, "keepFiringFor"), "15m"),
-    "an unknown kind": ("PrometheusRule", ("kind",), "PrometheusRules"),
     "a version that the kind does not have": ("PrometheusRule", ("apiVersion",), "monitoring.coreos.com/v1alpha1"),
     "a monitor without a selector": ("ServiceMonitor", ("spec", "selector"), None),
-    "a monitor without endpoints": ("ServiceMonitor", ("spec", "endpoints"), None),
-    "a port that is a number": ("ServiceMonitor", (*ENDPOINT, "port"), 10377),
-    "an unknown scheme": ("ServiceMonitor", (*ENDPOINT, "scheme"), "ftp"),
-    "an interval without a unit": ("ServiceMonitor", (*ENDPOINT, "interval"), "15"),
     "an unknown relabelling": ("ServiceMonitor", (*ENDPOINT, "relabelings", 0, "action"), "change"),
-    "a relabelling in the words of Prometheus": ("ServiceMonitor", (*ENDPOINT, "relabelings", 0, "target_label"), "job"),
     "a password instead of a reference": ("ServiceMonitor", (*ENDPOINT, "basicAuth", "password"), "planted"),
-    "a path instead of a certificate": ("ServiceMonitor", (*ENDPOINT, "tlsConfig", "ca"), "ca.pem"),
     "a monitor of pods with endpoints": ("PodMonitor", ("spec", "endpoints"), []),
-    "a monitor of pods with labels as a list": ("PodMonitor", ("spec", "selector", "matchLabels"), ["app"]),
-    "a monitor of pods with a wrong interval": ("PodMonitor", ("spec", "podMetricsEndpoints", 0, "interval"), "30 s"),
-    "an unknown scheme of a scrape": ("ScrapeConfig", ("spec", "scheme"), "FTP"),
     "a role in the plural": ("ScrapeConfig", ("spec", "kubernetesSDConfigs", 0, "role"), "Pods"),
-    "discovery without a role": ("ScrapeConfig", ("spec", "kubernetesSDConfigs", 0, "role"), None),
     "an interval that is a number": ("ScrapeConfig", ("spec", "scrapeInterval"), 15),
-    "namespaces as a list": ("ScrapeConfig", ("spec", "kubernetesSDConfigs", 0, "namespaces"), ["a"]),
-    "a scrape config that is not alpha": ("ScrapeConfig", ("apiVersion",), "monitoring.coreos.com/v1"),
 }
 
 

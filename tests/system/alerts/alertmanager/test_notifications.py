@@ -1,8 +1,9 @@
 """Messages of a real Alertmanager with the example: to which receiver, with which text, how often."""
 
 import pytest
+import yaml
 
-from tests.system.alerts.alertmanager.labels import ALERTS
+from alerts.build import RULES
 from tests.system.alerts.alertmanager.server import words
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio]
@@ -10,10 +11,21 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio]
 DBA, PLATFORM = "value-of-page-dba", "value-of-page-platform"
 OF_DBA = {"team": "dba", "env": "prod"}
 VAULTS = [f"vault-{number:02}" for number in range(30)]
+RULE_LABELS = {
+    rule["alert"]: rule["labels"]
+    for group in yaml.safe_load(RULES.read_text())["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
+}
+
+
+def sample(name: str, **subject: str) -> dict[str, str]:
+    """Return the labels of an alert of one exporter."""
+    return {"alertname": name, **RULE_LABELS[name], "job": "ekm", "instance": "a-instance", **subject}
 
 
 def pages(name: str, **labels: str) -> list[dict[str, str]]:
-    return [ALERTS[name].sample(target=vault, vault=f"{vault}.vault.azure.net", **OF_DBA, **labels) for vault in VAULTS]
+    return [sample(name, target=vault, vault=f"{vault}.vault.azure.net", **OF_DBA, **labels) for vault in VAULTS]
 
 
 async def test_thirty_vaults_that_fail_alike_are_one_page(alertmanager):
@@ -32,7 +44,7 @@ async def test_thirty_vaults_that_fail_alike_are_one_page(alertmanager):
 
 async def test_incident_during_and_after_a_common_cause_is_sent(alertmanager):
     """One vault is paged, then its region; the vault's page ends meanwhile. Its next incident pages at once, and each end is sent."""
-    vault, region = ALERTS["EkmForbiddenSpike"].sample(target="one", **OF_DBA), ALERTS["EkmRegionDown"].sample()
+    vault, region = sample("EkmForbiddenSpike", target="one", **OF_DBA), sample("EkmRegionDown")
     for alert, firing, to in ((vault, True, DBA), (region, True, PLATFORM), (vault, False, DBA), (region, False, PLATFORM)):
         count = len(alertmanager.received.at(to))
         await alertmanager.post(alert, firing=firing)
@@ -43,77 +55,84 @@ async def test_incident_during_and_after_a_common_cause_is_sent(alertmanager):
         assert [each.body["event_action"] for each in alertmanager.received.at(to)] == events
 
 
-async def test_page_shows_the_shared_impact_once(alertmanager):
-    impact = {"impact": "Do not restart SQL Server."}
-    await alertmanager.post(*pages("EkmForbiddenSpike")[:3], annotations=impact)
-    page = await alertmanager.received.first(lambda each: each.to == DBA)
-    firing = page.body["payload"]["custom_details"]["firing"]
-    assert firing.count("Do not restart SQL Server.") == 1
-    assert firing.count("SQL Servers that depend on it: SQLPRD01.") == 3
+IMPACT = "Do not restart SQL Server."
+OPENED = {"alertname": "EkmSqlDatabaseNotOpened", "severity": "critical", "sql_instance": r"SQLPRD01\A", "database": "sales"}
+REPEATS = "\nOn a-instance, ekm-exporter probe {} --config.file FILE repeats the probe "
+# The alerts, their texts, and how often the page has each of these pieces.
+SHOWN = {
+    "the impact that its alerts share, once": (
+        pages("EkmForbiddenSpike")[:3],
+        {"annotations": {"impact": IMPACT}},
+        {IMPACT: 1, "SQL Servers that depend on it: SQLPRD01.": 3},
+    ),
+    "the impact of many alerts as a line of its own": (
+        pages("EkmForbiddenSpike"),
+        {"annotations": {"impact": IMPACT}},
+        {
+            f"vault-28, vault-29\n{IMPACT}{REPEATS.format('TARGET (a name above)')}and shows what words in capitals stand for."
+            "\nDatabases at risk, and when the first log is full: http://a-instance/ shows them. "
+            "Where the exporter does not read SQL Server: part 4 of ekm-exporter script verify.sql.": 1
+        },
+    ),
+    "vault, exporter and command": (
+        pages("EkmForbiddenSpike")[:1],
+        {},
+        {f" Vault: vault-00.vault.azure.net.\n{REPEATS.format('vault-00')}": 1},
+    ),
+    "the command without a target": (
+        [sample("EkmCredentialRefused", credential="sql", **OF_DBA)],
+        {},
+        {REPEATS.format("TARGET (a name above)"): 1},
+    ),
+    "what placeholders stand for, and a link to the target": (
+        pages("EkmForbiddenSpike")[:1],
+        {"annotations": {"impact": IMPACT}, "description": "Assign it to OBJECT_ID."},
+        {
+            "\nCLIENT_ID is client_id of the target in FILE. OBJECT_ID: az ad sp show --id CLIENT_ID ": 1,
+            " http://a-instance/targets/vault-00 shows them.": 1,
+        },
+    ),
+    "the first of many SQL Servers": (
+        pages("EkmForbiddenSpike")[:1],
+        {"annotations": {"sql_servers": ", ".join(f"S{number}" for number in range(12))}},
+        {" vault-00 (S0, S1, S2 and more)\n": 1, "depend on it: S0, S1, S2, S3, S4, S5, S6, S7, S8, S9 and more. Vault": 1},
+    ),
+    "the database of a SQL Server": (
+        [OPENED],
+        {"description": "It did not open. First: find messages 33027."},
+        {
+            r"EkmSqlDatabaseNotOpened: Something is wrong. sales on SQLPRD01\A": 1,
+            "It did not open. First: find messages 33027.": 1,
+        },
+    ),
+}
 
 
-async def test_impact_of_many_alerts_is_a_line_of_its_own(alertmanager):
-    await alertmanager.post(*pages("EkmForbiddenSpike"), annotations={"impact": "Do not restart SQL Server."})
-    await alertmanager.all_sent()
-    (page,) = alertmanager.received.arrived
-    assert page.body["payload"]["custom_details"]["firing"].endswith(
-        "vault-28, vault-29\nDo not restart SQL Server.\nOn a-instance, ekm-exporter probe TARGET (a name above) --config.file FILE repeats the "
-        "probe and shows what words in capitals stand for."
-        "\nDatabases at risk, and when the first log is full: http://a-instance/ shows them. "
-        "Where the exporter does not read SQL Server: part 4 of ekm-exporter script verify.sql."
-    )
-
-
-async def test_page_has_vault_exporter_and_command(alertmanager):
-    await alertmanager.post(pages("EkmForbiddenSpike")[0], ALERTS["EkmCredentialRefused"].sample(**OF_DBA))
-    for alert, shown in (
-        (
-            "EkmForbiddenSpike",
-            " Vault: vault-00.vault.azure.net.\n\nOn a-instance, ekm-exporter probe vault-00 --config.file FILE repeats the probe ",
-        ),
-        (
-            "EkmCredentialRefused",
-            "\nOn a-instance, ekm-exporter probe TARGET (a name above) --config.file FILE repeats the probe ",
-        ),
-    ):
-        page = await alertmanager.received.first(lambda each, alert=alert: alert in str(each.body))
-        assert shown in page.body["payload"]["custom_details"]["firing"]
-
-
-async def test_placeholders_of_a_page_are_explained_and_its_target_linked(alertmanager):
-    impact = {"impact": "Do not restart SQL Server."}
-    await alertmanager.post(pages("EkmForbiddenSpike")[0], description="Assign it to OBJECT_ID.", annotations=impact)
-    page = await alertmanager.received.first(lambda each: each.to == DBA)
-    firing = page.body["payload"]["custom_details"]["firing"]
-    assert "\nCLIENT_ID is client_id of the target in FILE. OBJECT_ID: az ad sp show --id CLIENT_ID " in firing
-    assert " http://a-instance/targets/vault-00 shows them." in firing
+@pytest.mark.parametrize("what", SHOWN)
+async def test_page_shows(alertmanager, what):
+    alerts, texts, pieces = SHOWN[what]
+    await alertmanager.post(*alerts, **texts)
+    page = (await alertmanager.received.first(lambda each: each.to == DBA)).body["payload"]
+    shown = f"{page['summary']}\n{page['custom_details']['firing']}"
+    assert {piece: shown.count(piece) for piece in pieces} == pieces, shown
 
 
 async def test_end_of_a_page_says_what_to_repeat(alertmanager):
     alert = pages("EkmForbiddenSpike")[0]
-    await alertmanager.post(alert, annotations={"impact": "Do not restart SQL Server."})
-    await alertmanager.received.first(lambda each: each.to == DBA)
-    await alertmanager.post(alert, firing=False, annotations={"impact": "Do not restart SQL Server."})
+    await alertmanager.post(alert, annotations={"impact": IMPACT})
+    opened = await alertmanager.received.first(lambda each: each.to == DBA)
+    await alertmanager.post(alert, firing=False, annotations={"impact": IMPACT})
     closed = await alertmanager.received.first(lambda each: each.body.get("event_action") == "resolve")
+    assert closed.body["dedup_key"] == opened.body["dedup_key"]
     details = closed.body["payload"]["custom_details"]
     assert details["resolved"].endswith(" UTC. It is over there: repeat the log backups that failed meanwhile.")
     assert details["firing"].strip() == ""
 
 
-async def test_page_has_the_first_of_many_sql_servers(alertmanager):
-    many = {"sql_servers": ", ".join(f"S{number}" for number in range(12))}
-    await alertmanager.post(pages("EkmForbiddenSpike")[0], annotations=many)
-    page = await alertmanager.received.first(lambda each: each.to == DBA)
-    assert page.body["payload"]["summary"].endswith(" vault-00 (S0, S1, S2 and more)")
-    assert (
-        "depend on it: S0, S1, S2, S3, S4, S5, S6, S7, S8, S9 and more. Vault" in page.body["payload"]["custom_details"]["firing"]
-    )
-
-
 async def test_ticket_that_ends_during_a_page_is_closed(alertmanager):
-    await alertmanager.post(ticket := ALERTS["EkmKeyStateInvalid"].sample(target="one", **OF_DBA))
+    await alertmanager.post(ticket := sample("EkmKeyStateInvalid", target="one", **OF_DBA))
     await alertmanager.received.first(lambda each: each.to == "ticket-dba")
-    await alertmanager.post(ALERTS["EkmForbiddenSpike"].sample(target="one", **OF_DBA), ALERTS["EkmExporterDown"].sample())
+    await alertmanager.post(sample("EkmForbiddenSpike", target="one", **OF_DBA), sample("EkmExporterDown"))
     await alertmanager.received.first(lambda each: each.to == DBA)
     await alertmanager.post(ticket, firing=False)
     closed = await alertmanager.received.first(lambda each: each.to == "ticket-dba" and "resolved" in str(each.body))
@@ -121,7 +140,7 @@ async def test_ticket_that_ends_during_a_page_is_closed(alertmanager):
 
 
 async def test_watchdog_repeats_and_goes_only_to_the_switch(alertmanager):
-    await alertmanager.post(ALERTS["EkmWatchdog"].sample(), ALERTS["EkmExporterDown"].sample())
+    await alertmanager.post(sample("EkmWatchdog"), sample("EkmExporterDown"))
     await alertmanager.received.first(lambda _: len(alertmanager.received.at("dead-mans-switch")) >= 3)
     assert all(each.names() == {"EkmWatchdog"} for each in alertmanager.received.at("dead-mans-switch"))
     assert {each.to for each in alertmanager.received.arrived} == {"dead-mans-switch", PLATFORM}
@@ -133,16 +152,8 @@ async def test_info_alert_is_not_sent(alertmanager):
     assert alertmanager.received.arrived == []
 
 
-async def test_page_is_resolved_when_the_alert_ends(alertmanager):
-    await alertmanager.post(alert := ALERTS["EkmThrottledSpike"].sample(target="one", **OF_DBA))
-    opened = await alertmanager.received.first(lambda each: each.to == DBA)
-    await alertmanager.post(alert, firing=False)
-    closed = await alertmanager.received.first(lambda each: each.to == DBA and each.body["event_action"] == "resolve")
-    assert closed.body["dedup_key"] == opened.body["dedup_key"]
-
-
 async def test_ticket_names_the_recovered_targets(alertmanager):
-    one, other = (ALERTS["EkmLatencyHigh"].sample(target=name, **OF_DBA) for name in ("one", "other"))
+    one, other = (sample("EkmLatencyHigh", target=name, **OF_DBA) for name in ("one", "other"))
     await alertmanager.post(one, other)
     opened = await alertmanager.received.first(lambda each: each.to == "ticket-dba")
     assert {alert["status"] for alert in opened.alerts} == {"firing"}
@@ -153,7 +164,7 @@ async def test_ticket_names_the_recovered_targets(alertmanager):
 
 
 async def test_mail_uses_the_password_file_and_is_readable(alertmanager):
-    await alertmanager.post(alert := ALERTS["EkmExporterOverloaded"].sample(instance="exporter-1"), description="It lags by 2 s.")
+    await alertmanager.post(alert := sample("EkmExporterOverloaded", instance="exporter-1"), description="It lags by 2 s.")
     opened = await alertmanager.received.first(lambda each: each.to == "platform@example.com")
     assert opened.body["Subject"] == "EkmExporterOverloaded: Something is wrong. exporter-1 (SQLPRD01)"
     assert "UTC: It lags by 2 s." in words(opened.body)
@@ -165,18 +176,10 @@ async def test_mail_uses_the_password_file_and_is_readable(alertmanager):
 
 
 async def test_alert_that_continues_is_not_sent_again_at_once(alertmanager):
-    await alertmanager.post(alert := ALERTS["EkmThrottledSpike"].sample(**OF_DBA))
+    await alertmanager.post(alert := sample("EkmThrottledSpike", **OF_DBA))
     await alertmanager.received.first(lambda each: each.to == DBA)
     await alertmanager.post(alert)
-    await alertmanager.post(ALERTS["EkmThrottledSpike"].sample(**OF_DBA, target="later"))
+    await alertmanager.post(sample("EkmThrottledSpike", **OF_DBA, target="later"))
     more = await alertmanager.received.first(lambda each: "later" in str(each.body))
     assert alertmanager.received.at(DBA)[1:] == [more]
     assert more.body["payload"]["summary"].startswith("2 x ")
-
-
-async def test_page_about_sql_server_names_the_database(alertmanager):
-    labels = {"alertname": "EkmSqlDatabaseNotOpened", "severity": "critical", "sql_instance": r"SQLPRD01\A", "database": "sales"}
-    await alertmanager.post(labels, description="It did not open. First: find messages 33027.")
-    page = await alertmanager.received.first(lambda each: each.to == DBA)
-    assert page.body["payload"]["summary"].startswith(r"EkmSqlDatabaseNotOpened: Something is wrong. sales on SQLPRD01\A")
-    assert "It did not open. First: find messages 33027." in page.body["payload"]["custom_details"]["firing"]

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from tests.support.patience import PROGRAM_SECONDS
-from tests.system.alerts.alertmanager.labels import ALERTS
 from tests.system.alerts.alertmanager.rendering import EXAMPLE, SECRETS
 
 RULES = EXAMPLE.with_name("ekm.rules.yml")
@@ -76,15 +75,6 @@ def test_table_reaches_every_receiver():
 def test_amlint_finds_no_unused_route_or_unknown_name():
     amlint = Path(sys.executable).with_name("amlint")
     run_tool(amlint, "check", "--strict", "--rules", RULES, "--rules", SQL_RULES, EXAMPLE)
-
-
-def test_labels_of_the_tests_equal_those_of_the_rules():
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    rules = {rule["alert"]: rule["labels"] for group in groups for rule in group["rules"] if "alert" in rule}
-    assert {name: labels["severity"] for name, labels in rules.items()} == {name: one.severity for name, one in ALERTS.items()}
-    assert {name for name, labels in rules.items() if "scope" in labels} == {
-        name for name, one in ALERTS.items() if "scope" in one.always
-    }
 
 
 def settings(node) -> list[tuple[str, object]]:

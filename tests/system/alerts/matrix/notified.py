@@ -3,6 +3,7 @@
 It computes hours of notifications in milliseconds. Repeats, time intervals and texts are left out.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from tests.system.alerts.alertmanager.labels import matches
 from tests.system.alerts.alertmanager.rendering import EXAMPLE, milliseconds
 from tests.system.alerts.firing import Spans
 
@@ -74,7 +74,7 @@ def _route(labels: Mapping[str, str]) -> tuple[str, list[str]]:
     node, by = _configuration()["route"], ["alertname"]
     while True:
         by = node.get("group_by", by)
-        inner = next((route for route in node.get("routes", ()) if matches(route["matchers"], labels)), None)
+        inner = next((route for route in node.get("routes", ()) if _matches(route["matchers"], labels)), None)
         if inner is None:
             return node["receiver"], by
         node = {"receiver": node["receiver"], **inner}
@@ -85,3 +85,19 @@ def _waits(receiver: str) -> tuple[int, int]:
     [route] = _configuration()["route"]["routes"]
     own = next((one for one in route["routes"] if one["receiver"] == receiver), {})
     return tuple(milliseconds(own.get(name, route[name])) // 1000 for name in ("group_wait", "group_interval"))  # type: ignore[return-value]
+
+
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
+
+
+def _matches(matchers: list[str], labels: Mapping[str, str]) -> bool:
+    """Match as Alertmanager does: all must match, a missing label is empty, a regular expression covers the whole value."""
+    for matcher in matchers:
+        parts = _MATCHER.fullmatch(matcher)
+        assert parts, matcher
+        name, operator, wanted = parts.groups()
+        value = labels.get(name, "")
+        equal = value == wanted if operator in ("=", "!=") else bool(re.fullmatch(wanted, value))
+        if equal == operator.startswith("!"):
+            return False
+    return True
