@@ -180,27 +180,12 @@ def test_powershell_recipe_is_one_statement():
     assert re.fullmatch(r"& \{\n(?: {4}.*\n)+\}\n", POWERSHELL)
 
 
-def test_powershell_recipe_stops_at_the_first_error():
-    first, *_ = texts(TREE, "assignment_expression")
-    assert first == "$ErrorActionPreference = 'Stop'"
-    assert POWERSHELL.index(first) < POWERSHELL.index("ekm-exporter gate")
-
-
 def test_powershell_recipe_reads_the_answer_and_no_exit_code():
     assert "LASTEXITCODE" not in POWERSHELL
     assert re.search(r"\$gate = ekm-exporter gate .*--json \| Out-String \| ConvertFrom-Json\n", POWERSHELL)
     (condition,) = texts(TREE, "if_statement")
     assert condition.startswith("if (\"$($gate.answer)\" -cne 'ready') {")
     assert re.search(r"\n +throw '.*'\n +\}$", condition)
-
-
-def test_powershell_recipe_restarts_after_its_condition():
-    commands = texts(TREE, "command_name")
-    assert commands.count("Restart-Service") == 1
-    assert commands[-1] == "Restart-Service"
-    (condition,) = texts(TREE, "if_statement")
-    assert "Restart-Service" not in condition
-    assert POWERSHELL.index("Restart-Service") > POWERSHELL.index("throw")
 
 
 def test_windows_workflow_runs_the_powershell_recipe():

@@ -4,13 +4,11 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlglot import exp
 
-from exporter.knowledge.codes import BY_CODE
 from exporter.sqlserver import script
 from exporter.sqlserver.document import section_problem
 from tests.repo.deploy.pretend import OFFSET, PROVIDER, UTC_NOW
-from tests.repo.deploy.section_scripts import PROOF, query_of, section_of, section_rows
+from tests.repo.deploy.section_scripts import PROOF, section_of, section_rows
 
 NOON = UTC_NOW.isoformat()  # two in the afternoon at the server
 TEXT = (
@@ -159,15 +157,6 @@ def test_backups_are_read_on_from_a_number_less_the_overlap():
     sent = dict(script.proof_batches(after=600_000))["backups"]
     assert "WHERE s.backup_set_id > 599000\n" in sent
     assert sent.replace("599000", script._NEWEST) == dict(script.proof_script())["backups"]
-
-
-def test_history_is_searched_by_two_ranges_of_indexes_and_compared_with_the_collation_of_the_server():
-    (batch,) = [one for one in PROOF if section_of(one) == "backups"]
-    (search,) = [one for one in query_of(batch).find_all(exp.Select) if "time_zone" in one.sql() and one.args["from_"].this.name]
-    where = search.args["where"].sql("tsql")
-    assert where.startswith("WHERE s.backup_set_id > (SELECT MAX(m.backup_set_id) - 500000")
-    assert "s.backup_finish_date >= DATEADD(DAY, -35, GETDATE())" in where
-    assert "d.name = b.database_name COLLATE DATABASE_DEFAULT" in batch
 
 
 STATS = {
@@ -404,11 +393,6 @@ def test_failed_backup_with_its_device_and_a_code_at_the_same_time():
 def test_code_is_digits_or_other(end):
     (found,) = codes(f"Provider error code{end}")
     assert found == "other" or re.fullmatch("[0-9]{1,20}", found)
-
-
-def test_every_provider_code_is_counted_by_its_number():
-    found = logged(*[(local(), "spid9s", f"Provider error code: {code}.") for code in sorted(BY_CODE)])
-    assert {code for code, _ in found} == {"other", *map(str, BY_CODE)} - {"0"}
 
 
 def test_lines_of_failed_backups_push_no_code_out():

@@ -59,13 +59,6 @@ def test_routes_are_the_shipped_ones(alertmanager):
     assert {**route, "routes": []} == {**original, "routes": []}
 
 
-def test_replacement_that_is_not_there_is_an_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(starter, "PROMETHEUS", tmp_path / "prometheus.yml")
-    (tmp_path / "prometheus.yml").write_text("global: {}\n")
-    with pytest.raises(ValueError, match="not there once"):
-        starter.prometheus()
-
-
 def test_pages_are_mails_and_cards_and_all_others_mails(alertmanager):
     kinds = {one["name"]: {key for key in one if key != "name"} for one in alertmanager["receivers"]}
     assert kinds == {
@@ -160,12 +153,6 @@ def test_configuration_without_teams_is_valid(unpacked):
     alone.write_text(text)
     accepted("amtool", "check-config", alone)
     alone.unlink()
-
-
-def test_head_counts_the_lines_to_change():
-    text = (starter.STARTER / "alertmanager.yml").read_text()
-    assert len(re.findall(r"\S +# yours", text)) == 5
-    assert "Change the five lines" in text
 
 
 @pytest.mark.real

@@ -52,10 +52,6 @@ def test_help_lists_exactly_the_verbs(root):
     assert {"demo", "test", "quick", "lock"} <= verbs
 
 
-def test_help_is_shown_without_a_verb(root):
-    assert dev(root).stdout == dev(root, "help").stdout != ""
-
-
 def test_an_unknown_verb_is_an_error_and_not_ignored(root):
     answer = dev(root, "tset")
     assert answer.returncode == 2
@@ -120,11 +116,6 @@ def test_present_package_is_not_installed_again(bare):
         program(programs / name, "exit 0")
     answer = dev(checkout, "packages", "real", path=str(programs))
     assert (answer.returncode, answer.stdout + answer.stderr) == (0, "")
-
-
-def test_continuous_integration_runs_the_local_commands(root):
-    assert "./dev test" in (root / ".ci" / "run").read_text()
-    assert "bash .ci/run" in (root / ".github" / "workflows" / "ci.yml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -122,23 +122,6 @@ def checkout(tmp_path: Path) -> Callable[[str], list[str]]:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "core/verdict.py",
-        "exporter/core/ver*.py",
-        "core.verdict",
-        "exporter.core.verdict.assess",
-        "verdict.WHY",
-        "ssl.SSLContext",
-        "record.state",
-        "a/b.py",
-    ],
-)
-def test_reference_that_leads_to_something_is_not_found(checkout: Callable[[str], list[str]], name: str) -> None:
-    assert checkout(f"See `{name}`.") == []
-
-
-@pytest.mark.parametrize(
     "name", ["core/gone.py", "exporter/core/gone*.py", "core.gone", "exporter.core.verdict.gone", "verdict.GONE", "gone.WHY"]
 )
 def test_reference_that_leads_to_nothing_is_found(checkout: Callable[[str], list[str]], name: str) -> None:

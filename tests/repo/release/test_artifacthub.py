@@ -64,12 +64,6 @@ def test_image_is_that_of_the_release(annotations):
     assert image == {"name": "ekm-exporter", "image": f"ghcr.io/OWNER/ekm-exporter:{__version__}"}
 
 
-def test_links_have_names_and_addresses(annotations):
-    links = yaml.safe_load(annotations["links"])
-    assert [set(one) for one in links] == [{"name", "url"}] * 3
-    assert all(one["url"].startswith("https://github.com/OWNER/ekm-exporter") for one in links)
-
-
 def test_workflow_replaces_the_account_in_each_address(artifacthub):
     workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
     assert f's|{artifacthub.REPOSITORY}|${{GITHUB_REPOSITORY,,}}|"' in workflow

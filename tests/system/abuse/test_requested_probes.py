@@ -7,18 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.config.settings import Module, Proxy
-from exporter.core.values import Step
-from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
 from tests.support.auxiliary_factories import plain
 from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, environment
-from tests.support.patience import PATIENCE
 from tests.support.running import answering
 from tests.support.values import replace
 
 OTHER_AUTHORITY = "login.microsoftonline.us"
 ENTRA = "login.microsoftonline.com"
-SHORT, LONG = ({"X-Prometheus-Scrape-Timeout-Seconds": seconds} for seconds in ("0.2", "9"))
+SHORT = {"X-Prometheus-Scrape-Timeout-Seconds": "0.2"}
 OF_TARGET = 'target="t",vault="contoso.vault.azure.net"'
 
 
@@ -106,24 +103,6 @@ async def test_listed_module_uses_its_own_route(simulated, kind):
     assert misdirected(simulated) > 0
 
 
-async def test_reload_does_not_redirect_a_running_probe(simulated):
-    """Reload between challenge and token; the module keeps its name."""
-    routes = {**simulated.own.connect_to, f"{ENTRA}:443": simulated.elsewhere.address}
-    modules = {"default": replace(simulated.own, connect_to=routes)}
-    simulated.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
-    async with answering(simulated.config) as (service, _):
-        probe = asyncio.create_task(service.probe("t", "default", timeout=None))
-        async with asyncio.timeout(PATIENCE):
-            while not simulated.simulator.requests:  # noqa: ASYNC110 - the simulator has no event for it
-                await asyncio.sleep(0.01)
-        assert not probe.done()
-        for _ in range(2):
-            await service.apply(replace(simulated.config, modules=modules))
-        report = await probe
-    assert report.success
-    assert simulated.elsewhere.connections == 0
-
-
 async def numbers(service):
     text = b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines()) if name[:1] != "#"}
@@ -152,26 +131,3 @@ async def test_requested_failure_changes_no_counter_and_no_record(simulated):
         counted = [name for name in before if OF_TARGET in name]
         assert {name: after[name] for name in counted} == {name: before[name] for name in counted}
         assert (record.last, record.consecutive_failures, len(record.history), record.verdict.ready) == (good, 0, 1, True)
-
-
-async def test_failure_within_the_scrape_timeout_counts(simulated):
-    async with answering(simulated.config) as (service, session):
-        simulated.simulator.set_fault("html_unavailable", vault=PRIMARY)
-        status, text = await probe(session, "", LONG)
-        assert (status, "\nprobe_success 0" in text) == (200, True)
-        assert service.record_of("t").consecutive_failures == 1
-
-
-async def test_many_requested_modules_cause_two_probes(simulated):
-    labs = {name: replace(simulated.own, name=name) for name in ("one", "two", "three")}
-    target = replace(simulated.config.targets["t"], modules=tuple(labs))
-    settings = replace(simulated.config.settings, min_interval=3600.0)
-    config = replace(simulated.config, modules={**simulated.config.modules, **labs}, targets={"t": target}, settings=settings)
-    async with answering(config) as (_, session):
-        queries = [*((f"&module={name}", LONG) for _ in range(20) for name in labs), *[("", SHORT)] * 20]
-        answers = await asyncio.gather(*(probe(session, query, headers) for query, headers in [*queries, ("", None)]))
-    assert {status for status, _ in answers} == {200, 503}
-    assert answers[-1][0] == 200
-    assert {module for _, text in answers for module in ("default", *labs) if f'module="{module}"' in text} == {"default", "one"}
-    # Each probe wraps once, the auxiliary one of the newest version never.
-    assert simulated.simulator.requests[PRIMARY, "wrapKey", 200] == 2

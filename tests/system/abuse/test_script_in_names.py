@@ -5,18 +5,13 @@ from html.parser import HTMLParser
 from urllib.parse import quote, urlencode
 
 import pytest
-from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
-from yarl import URL
 
 from exporter.config.settings import Credential, Module, Proxy, Retained, SecretSource
 from exporter.core.values import CredentialKind, VaultHeaders
 from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.state.record import ChangeKind, ObservedChange
-from exporter.web.app import create_app
-from exporter.web.listener import ListenAddress, WebServer
-from exporter.web.options import web_options
 from tests.support.sql_differences import a_difference
 from tests.support.sql_readings import a_reading
 from tests.support.values import replace
@@ -135,22 +130,3 @@ async def test_programs_receive_hostile_names_unchanged(service):
             samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
             assert {EVIL, NAME} <= {value for sample in samples for value in sample.labels.values()}
             assert not [line for line in text.splitlines() if line.startswith("Set-Cookie")]
-
-
-TRAVERSALS = [
-    "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "//etc/passwd", "/./etc/passwd", "/%00",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "before", ["", "/static", "/static/style.css", "/targets", "/targets/x/probes", "/explain", "/api/v1/targets"]
-)
-@pytest.mark.parametrize("traversal", TRAVERSALS)
-async def test_path_traversal_is_refused(before, traversal):
-    server = WebServer(create_app(Service(), web_options()), [ListenAddress("127.0.0.1", 0)])
-    async with server, ClientSession() as session:
-        address = URL(f"{server.urls[0]}{before}{traversal}", encoded=True)
-        async with session.get(address, allow_redirects=False) as answer:
-            text = await answer.text()
-    assert answer.status in (400, 404)
-    assert "root:" not in text

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from exporter import __version__
 from tests.system.container.conftest import BASE, IMAGE, PLANTED, ROOT
 
 pytestmark = pytest.mark.container
@@ -132,12 +131,6 @@ def test_missing_configuration_is_one_clear_line(engine):
     log = engine.podman("logs", name)
     assert "/etc/ekm-exporter/ekm.yml" in log.stdout + log.stderr
     assert "Traceback" not in log.stdout + log.stderr
-
-
-def test_image_prints_its_version(engine):
-    name = engine.start("--version")
-    assert engine.podman("wait", name).stdout.strip() == "0"
-    assert __version__ in engine.podman("logs", name).stdout
 
 
 def test_image_adds_little_to_its_base(engine, record_property):

@@ -145,13 +145,6 @@ def test_zero_in_danger_needs_a_verdict(history, title, number):
 DANGER = "ekm-fleet: These SQL Servers cannot get their key: backups fail, and databases stay closed at a restart: A"
 
 
-def test_sql_server_in_danger_is_listed_without_a_duration(history):
-    expression = by_name(DANGER).filled()
-    silent = expression.replace("ekm_consecutive_unready_probes", "ekm_does_not_exist")
-    assert (silent != expression, history.now(silent)) == (True, [])
-    assert sorted(map(str, history.rows(silent))) == sorted(map(str, history.rows(expression)))
-
-
 def test_sql_servers_in_danger_have_code_reason_and_runbook(history):
     query = by_name(DANGER)
     found = history.now(query.filled())
@@ -331,12 +324,3 @@ def test_sql_servers_of_a_target_have_proof_log_and_age(history, at, proof):
 def test_server_without_a_key_in_use_has_a_line(history):
     expression = by_name(f"{PROOFS}: E").filled(target="payroll-runs").replace("mssql_ekm_proof_due", "ekm_does_not_exist")
     assert {labels["name"] for labels, _ in history.now(expression)} == {"SQLPAY01 on n1", "SQLPAY01 on n2"}
-
-
-def test_instance_without_host_has_each_server_of_its_name(history):
-    expression = by_name(f"{PROOFS}: A").filled(target="payroll-runs")
-    nameless = re.sub(r"(ekm_instance_info\{[^}]*), host=\"\"", r"\1", expression).replace(
-        "(sql_instance, host) (ekm_instance", "(x) (ekm_instance"
-    )
-    assert nameless != expression
-    assert {labels["name"] for labels, _ in history.now(nameless)} == {"SQLPAY01 on n1", "SQLPAY01 on n2"}

@@ -12,8 +12,7 @@ from tests.system.network.resolver import resolving
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
 
-INSPECTOR, REVOCATION, PROXY = "127.0.0.3", "127.0.0.4", "127.0.0.5"
-PASSWORD = "MARKED-proxy-password"
+INSPECTOR, REVOCATION = "127.0.0.3", "127.0.0.4"
 SOON = "3s"
 
 
@@ -109,28 +108,3 @@ async def test_blocked_port_80_is_only_a_warning(server):
         "issuer_entra",
         "revocation",
     ]
-
-
-@contextlib.asynccontextmanager
-async def proxied(server, settings=""):
-    lines = [f"Port 8888\nListen {PROXY}\nTimeout 60\nLogLevel Info\nMaxClients 50", settings]
-    (server.machine.folder / "tinyproxy.conf").write_text("\n".join(lines) + "\n")
-    command = ("tinyproxy", "-d", "-c", server.machine.folder / "tinyproxy.conf")
-    async with server.machine.serving("tinyproxy", *command, ready="Accepting connections"):
-        yield f"http://{PROXY}:8888"
-
-
-async def test_real_proxy_is_reported_in_the_details(server):
-    async with proxied(server) as url:
-        checks = await examined(server, expecting=0, proxy={"url": url, "no_proxy": [".vault.azure.net"]})
-    assert checks["proxy_vault"]["detail"] == "direct"
-    assert checks["proxy_entra"]["detail"] == f"through {url}"
-    assert checks["dns_entra"]["outcome"] == "skipped"
-
-
-@pytest.mark.parametrize(("past", "check"), [(ENTRA, "proxy_vault"), (VAULT, "proxy_entra")])
-async def test_proxy_with_a_password_fails_its_check(server, past, check):
-    async with proxied(server, f"BasicAuth sql {PASSWORD}") as url:
-        checks = await examined(server, proxy={"url": url, "no_proxy": [past]})
-    assert failing(checks) == {check: 3012}
-    assert "HTTP 407" in checks[check]["detail"]

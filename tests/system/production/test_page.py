@@ -1,9 +1,7 @@
 """docs/production.md is short, its PowerShell types what its shell types, and what the walk does by hand is on the page."""
 
 import re
-import shlex
 
-from exporter.cli.main import build_parser
 from tests.support.transcripts import blocks, section, transcript
 from tests.system.production.reader import BY_HAND, PAGE, ROOT, STEPS, step
 
@@ -43,13 +41,6 @@ def test_powershell_stores_each_secret_that_the_shell_stores():
     changed = re.findall(r"^\$ sed .* secrets/([\w-]+)$", PAGE, re.MULTILINE)
     assert re.findall(r"^ekm-exporter service secret ([\w-]+)$", PAGE, re.MULTILINE) == typed + changed
     assert re.findall(r"_file: secrets/([\w-]+)", PAGE) == typed
-
-
-def test_powershell_commands_parse():
-    for number in STEPS:
-        for command in of_exporter(powershell(number)):
-            arguments = shlex.split(command)[1:]
-            assert arguments == ["--version"] or build_parser().parse_args(arguments).handler
 
 
 def test_each_command_by_hand_is_on_the_page():

@@ -168,13 +168,6 @@ async def test_month_in_prometheus_gives_the_minutes(month: tuple[Path, tuple[in
     assert data["gaps"] == [gap | {"targets": ["alone", "late", "both"]}, hung]
 
 
-async def test_same_history_gives_the_same_bytes(month: tuple[Path, tuple[int, bytes, str]], url: str, tmp_path: Path) -> None:
-    await report(url, "--month", "2026-10", "--out", str(tmp_path))
-    for suffix in ("csv", "json", "html"):
-        one, two = ((folder / f"ekm-report-2026-10.{suffix}").read_bytes() for folder in (month[0], tmp_path))
-        assert one == two
-
-
 async def test_period_without_a_gap_has_exit_code_0(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     span = ("--from", "2026-10-02T00:00:00+02:00", "--to", "2026-10-02T01:00:00+02:00")
     code, out, error = await report_here(capsys, url, *span)
@@ -186,12 +179,3 @@ async def test_period_without_a_gap_has_exit_code_0(url: str, capsys: pytest.Cap
         ("target", "alone", "60"),
         ("target", "both", "60"),
     ]
-
-
-async def test_month_without_series_names_the_action(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, error = await report_here(capsys, url, "--month", "2026-08")
-    assert (code, out) == (2, "")
-    assert error == (
-        "ekm-exporter report: Prometheus has no series of a target from 2026-08-01T00:00Z to 2026-09-01T00:00Z: "
-        "does it scrape the exporter, and did it then?\n"
-    )

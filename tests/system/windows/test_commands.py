@@ -8,8 +8,6 @@ import re
 import subprocess
 import zipfile
 
-import pytest
-
 from exporter.knowledge.codes import CODES
 from exporter.sqlserver.script import script_bytes
 from tests.integration.report.test_hostile_prometheus import PERIOD, RESULTS, matrix, prometheus, serving
@@ -25,7 +23,6 @@ from tests.system.windows.both import both
 __all__ = ["both"]
 PASSWORD = "hunter22-" * 3
 SECRET = "00000000000000000000000000000001" + "marked-secret"
-LINE = "Sicherung für März: Msg 33027. Cannot load library. Provider error code: 3303"
 VAULT = f"""
 credentials:
   c: {{type: connector_secret, secret_file: Geheimnis}}
@@ -102,12 +99,6 @@ def test_reader_that_ends_early_is_no_error(host, tmp_path):
     process.stdout.close()
     assert process.wait(PATIENCE) == 0
     assert "internal error" not in (tmp_path / "err").read_text()
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16", "utf-16-le"])
-def test_explain_reads_a_pipe_of_each_shell(both, encoding):
-    done = both.there("explain", "-", input=f"{LINE}\r\n".encode(encoding))
-    assert (done.code, done.out.splitlines()[0]) == (0, "3303")
 
 
 CONSOLE = """

@@ -109,10 +109,6 @@ def test_second_exporter_of_a_state_directory_is_refused(host, module_config):
     assert "state: another exporter uses this state directory" in done.err
 
 
-def test_requested_reload_succeeds(exporter):
-    assert fetch(f"{exporter.url}/-/reload", b"") == (200, "Configuration reloaded\n")
-
-
 def test_changed_file_is_applied(exporter, module_config):
     before = module_config.read_text()
     module_config.write_text(before.replace("name: typed", "name: renamed"))

@@ -30,12 +30,6 @@ import json, sys, winreg
 key = winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, sys.argv[1])
 print(json.dumps({name: value for name, value, _ in (winreg.EnumValue(key, i) for i in range(winreg.QueryInfoKey(key)[1]))}))
 """
-SHORTEN = """
-import ctypes, sys
-short = ctypes.create_unicode_buffer(300)
-ctypes.windll.kernel32.GetShortPathNameW(sys.argv[1], short, 300)
-print(short.value)
-"""
 TARGET = "  - {{name: {}, vault: contoso, key: K/00000000000000000000000000000000, credential: sql-prod}}\n"
 
 
@@ -131,14 +125,6 @@ def test_second_installation_changes_nothing(installed):
     assert installed.processes() == before
 
 
-def test_short_name_of_the_folder_is_the_same_installation(installed):
-    base = installed.host.windows_path(installed.base)
-    short = installed.host.call(installed.host.python, "-X", "utf8", "-c", SHORTEN, base).out.strip()
-    assert short != base
-    done = installed.run("install", "--base", short, "--dry-run")
-    assert (done.code, done.text) == (0, f"service {NAME}: unchanged\n")
-
-
 def test_changed_file_is_applied_without_a_restart(installed):
     before = installed.processes()
     installed.write("second", place=installed.base / "ekm.yml")
@@ -147,47 +133,6 @@ def test_changed_file_is_applied_without_a_restart(installed):
     assert "changed: configuration\n" in installed.install().out  # which requests a reload
     until(lambda: installed.targets() == {"third"})
     assert installed.processes() == before
-
-
-def test_configuration_with_a_problem_changes_nothing(installed):
-    good = installed.given.read_text()
-    installed.given.write_text("targets: nonsense\n")
-    done = installed.install()
-    installed.given.write_text(good)
-    assert done.code == 2
-    assert re.search(r"ekm\.yml:1:\d+: .*targets", done.err)
-    assert done.err.endswith("the configuration has problems; nothing is changed\n")
-    assert (installed.base / "ekm.yml").read_text() == good
-
-
-def test_another_service_runs_the_program_of_a_registered_one_alone(installed, host):
-    """As with shards: the folder of a registered service is protected, and that of an unpacked zip is not."""
-    flags = ("--name", "ekm-other", "--base", "C:\\ekm-other", "--dry-run")
-    done = installed.host.run("service", "install", *flags)
-    assert (done.code, done.out) == (0, "service ekm-other: would change: program, service\n")
-    done = host.run("service", "install", *flags)
-    assert done.code == 2
-    assert "other users may be able to change: install the MSI" in done.err
-
-
-def test_service_of_another_program_is_not_removed(installed):
-    assert installed.host.call("sc", "create", "Foreign", "binPath=", r"C:\SQL\Binn\sqlservr.exe -sMSSQLSERVER").code == 0
-    done = installed.host.run("service", "remove", "--name", "Foreign")
-    assert done.code == 2
-    assert "is not that of" in done.err
-    assert installed.registry("Foreign")["ImagePath"].endswith("-sMSSQLSERVER")
-    installed.host.call("sc", "delete", "Foreign")
-
-
-def test_failed_first_installation_leaves_no_service(installed):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        address = f"127.0.0.1:{other.getsockname()[1]}"
-        given = ("--config.file", installed.host.windows_path(installed.given), "--web.listen-address", address)
-        done = installed.host.run("service", "install", "--name", "ekm-other", "--base", "C:\\ekm-other", *given)
-    assert (done.code, "cannot listen on" in done.err) == (1, True), done.text
-    assert installed.registry("ekm-other") is None
-    files = [path.name for path in (installed.host.prefix / "drive_c" / "ekm-other").rglob("*") if path.is_file()]
-    assert set(files) <= {"ekm-exporter.log", "lock"}, files
 
 
 def test_start_that_fails_names_the_reason_and_the_previous_service_returns(installed):
@@ -210,13 +155,6 @@ def test_killed_service_starts_again_and_stops_cleanly(installed):
     assert installed.host.call("net", "stop", NAME).code == 0
     until(lambda: not installed.processes())
     assert installed.log.splitlines()[-1].endswith("msg=stopping")
-
-
-def test_secret_of_a_pipe_is_written(installed):
-    base = installed.host.windows_path(installed.base)
-    done = installed.host.run("service", "secret", "other", input="gehëim\n")
-    assert (done.code, done.out) == (0, f"written: {base}\\secrets\\other\n")
-    assert (installed.base / "secrets" / "other").read_text(encoding="utf-8") == "gehëim"
 
 
 def test_removal_keeps_the_data_without_the_flag(installed):

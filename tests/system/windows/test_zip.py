@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from deploy.windows import make_zip
 from exporter import __version__
 from tests.system.windows import parts
@@ -33,27 +31,11 @@ def test_example_names_the_file_that_the_user_must_add(host):
     assert re.search(r"^ekm\.example\.yml:\d+:\d+: credentials\.\S+: no such file$", done.err, re.MULTILINE)
 
 
-def test_configuration_is_checked(host, config):
-    done = host.run("check", "--config.file", host.windows_path(config))
-    assert done.code == 0
-    assert done.out == f"{host.windows_path(config)}: 3 targets, 2 credentials: no problem, 1 warning\n"
-
-
 def test_probe_runs_every_step(host, config):
     done = host.run("probe", "fine", "--config.file", config.name, cwd=config.parent)
     assert (done.code, done.err) == (0, "")
     steps = re.findall(r"^(\w+) +ok +[\d.]+ ms$", done.out, re.MULTILINE)
     assert steps == ["challenge", "token", "get_key", "wrap_key", "unwrap_key"]
-
-
-@pytest.mark.parametrize(("scenario", "code"), [("unwrap_forbidden", "3077")])
-def test_probe_of_a_failing_vault_ends_with_its_code(host, config, simulator, scenario, code):
-    simulator.break_(vault="vault-broken", scenario=scenario)
-    try:
-        done = host.run("probe", "broken", "--config.file", config.name, cwd=config.parent)
-    finally:
-        simulator.repair()
-    assert (done.code, code in done.out, done.err) == (1, True, "")
 
 
 def test_doctor_checks_a_target(host, config):
