@@ -12,7 +12,7 @@ from typing import Final
 
 from docs.generators.flags import flags
 from docs.generators.pages import GeneratedPart, table
-from exporter.sqlserver.gate.conditions import CONDITIONS, Condition, ConditionText
+from exporter.sqlserver.gate.conditions import CONDITIONS, ConditionText
 from exporter.sqlserver.gate.inputs import Answer
 from exporter.sqlserver.gate.readiness import EVIDENCE
 from exporter.sqlserver.gate.render import as_json, as_text
@@ -49,9 +49,7 @@ def brief_evidence() -> str:
 
 def conditions() -> str:
     """Return a row for each condition: what the answer is if nothing worse is found, and the reason."""
-    rows = (
-        (f"`{name}`", "not ready" if row.known else "not known", _reason(row)) for name in Condition for row in [CONDITIONS[name]]
-    )
+    rows = ((f"`{name}`", "not ready" if row.known else "not known", _reason(row)) for name, row in CONDITIONS.items())
     return table(("`condition` in the JSON", "answer", "reason"), rows)
 
 

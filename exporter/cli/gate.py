@@ -25,7 +25,7 @@ from exporter.sqlserver.gate.assess import assess
 from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, reason
 from exporter.sqlserver.gate.exporters import read_readings, read_state
 from exporter.sqlserver.gate.inputs import Inventory, Question
-from exporter.sqlserver.gate.readiness import Evidence
+from exporter.sqlserver.gate.readiness import EVIDENCE
 from exporter.sqlserver.gate.render import as_json, as_text
 from exporter.sqlserver.reading import SqlServerReading
 
@@ -35,10 +35,10 @@ from exporter.sqlserver.reading import SqlServerReading
 
 _T = TypeVar("_T")
 _CONDITIONS: Mapping[FetchProblem, Condition] = {
-    FetchProblem.UNREACHABLE: Condition.EXPORTER_UNREACHABLE,
-    FetchProblem.REFUSED: Condition.EXPORTER_REFUSES,
-    FetchProblem.MISSING: Condition.EXPORTER_FOREIGN,
-    FetchProblem.FOREIGN: Condition.EXPORTER_FOREIGN,
+    FetchProblem.UNREACHABLE: "exporter_unreachable",
+    FetchProblem.REFUSED: "exporter_refuses",
+    FetchProblem.MISSING: "exporter_foreign",
+    FetchProblem.FOREIGN: "exporter_foreign",
 }
 
 
@@ -66,7 +66,7 @@ async def fetch_readings(access: ApiAccess) -> tuple[SqlServerReading, ...] | Ga
     fetched, url = await fetch_list(access, SQL_SERVERS), access.url.rstrip("/")
     if isinstance(fetched, FetchFailure):
         if fetched.problem is FetchProblem.MISSING:
-            return reason(Condition.EXPORTER_OLD, url=url, field=f"/{SQL_SERVERS}")
+            return reason("exporter_old", url=url, field=f"/{SQL_SERVERS}")
         return _failed(fetched, url)
     return read_readings(fetched, url)
 
@@ -84,13 +84,13 @@ def read_inventory(path: Path) -> Inventory | GateReason:
     file = folder / FACTS
     try:
         if not file.exists():
-            return reason(Condition.INVENTORY_MISSING, path=str(file), folder=str(folder))
+            return reason("inventory_missing", path=str(file), folder=str(folder))
         facts = read_facts(Folder(folder, {}, (), ()))
         return Inventory(tuple(facts.documents.values()), tuple(facts.loose), facts.compared, facts.established)
     except FolderError as error:
-        return reason(Condition.INVENTORY_UNUSABLE, cause=str(error), folder=str(folder))
+        return reason("inventory_unusable", cause=str(error), folder=str(folder))
     except OSError as error:
-        return reason(Condition.INVENTORY_UNUSABLE, cause=f"{file}: {plainly(error)}", folder=str(folder))
+        return reason("inventory_unusable", cause=f"{file}: {plainly(error)}", folder=str(folder))
 
 
 # Flag, field of the question, default, help.
@@ -106,8 +106,8 @@ _LIMITS = (
 
 def _accepted(text: str) -> tuple[str, str]:
     row, _, node = text.partition("@")
-    if row not in {*Evidence} or not node:
-        raise ValueError(f"must be ROW@NODE, with one of these rows: {', '.join(Evidence)}")
+    if row not in EVIDENCE or not node:
+        raise ValueError(f"must be ROW@NODE, with one of these rows: {', '.join(EVIDENCE)}")
     return row, node
 
 

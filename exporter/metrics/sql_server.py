@@ -22,7 +22,6 @@ from exporter.sqlserver.calls import CALLS, OPTIONAL, calls_of_an_hour
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.document import KNOWN_CODES, OTHER, Document, Row, cell_time, thumbprint_of
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import EKM_OPTION, OPEN, printable
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.proof import ServerProof, server_proofs
@@ -371,7 +370,7 @@ def readiness_samples(readiness: Iterable[RestartReadiness], now: float) -> Valu
                 (key, each.until if answer == "ready" else 0.0) for key, each, answer in shown[:MOST] if answer != "not_known"
             ),
             "mssql_ekm_restart_missing_info": (
-                ((*key, evidence_of(one).value, "not_ready" if one.known else "not_known"), 1.0)
+                ((*key, one.evidence, "not_ready" if one.known else "not_known"), 1.0)
                 for key, each, _ in shown[:MOST]
                 for one in each.missing
             ),

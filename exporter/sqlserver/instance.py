@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from typing import Literal
 
 from exporter.core.names import ServerNames, parse_sql_address, server_names_at, told_apart
 from exporter.core.values import Generation
@@ -400,15 +400,10 @@ FEW = 3  # names in a part of a sentence
 _LISTED = 12  # names in one sentence
 
 
-class Kind(StrEnum):
-    """Gaps that the gate reports under a condition of their own, by the name of that condition."""
-
-    CREDENTIAL_MISSING = "credential_missing"
-    CREDENTIAL_GUESSED = "credential_guessed"
-    IDENTITY_UNSUPPORTED = "identity_unsupported"
-    SECTION_KEPT = "section_kept"
-    INSTANCE_KEPT = "instance_kept"
-    KEY_NOT_ON_REPLICA = "key_not_on_replica"
+# Gaps that the gate reports under a condition of their own.
+Kind = Literal[
+    "credential_missing", "credential_guessed", "identity_unsupported", "section_kept", "instance_kept", "key_not_on_replica",
+]  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -150,7 +150,7 @@ def _missing(likely: Sequence[SqlCredential], cause: str, login: str | None, key
     fix = f"{new}ALTER LOGIN {sql_name(login or '', 'LOGIN')} ADD CREDENTIAL {sql_name(which, 'CREDENTIAL')}"
     several = f" (CREDENTIAL is one of {_named([one.name for one in likely])})" if len(likely) > 1 else ""
     problem = f"{cause}, so SQL Server cannot sign in to open databases: {fix}{several}"
-    return Pairing(likely[0], problem, Kind.CREDENTIAL_MISSING, login=login or "")
+    return Pairing(likely[0], problem, "credential_missing", login=login or "")
 
 
 def new_credential(key: AsymmetricKey) -> str:
@@ -166,7 +166,7 @@ def _guessed(likely: Sequence[SqlCredential], cause: str) -> Pairing:
         f"{cause}, so its credential is a guess of {_named([one.name for one in likely])}: the target has the first. "
         "Each login needs a credential of its key's vault"
     )
-    return Pairing(likely[0], problem, Kind.CREDENTIAL_GUESSED)
+    return Pairing(likely[0], problem, "credential_guessed")
 
 
 REG_QUERY = r'reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault" /s /v KeyUri'
@@ -345,7 +345,7 @@ _CATALOG = (1, 0, 5, 0)  # the version that builds since 2018 have in the catalo
 def _identity_gaps(instance: Instance, provider: str) -> Iterator[tuple[str, Kind | None]]:
     """Yield why a key with a managed identity does not work on this server, or why that is unknown: then the kind is None."""
     if instance.platform == "linux":
-        yield "SQL Server on Linux supports no managed identity: use a credential with a client secret", Kind.IDENTITY_UNSUPPORTED
+        yield "SQL Server on Linux supports no managed identity: use a credential with a client secret", "identity_unsupported"
         return
     product = version_number(instance.product_version)
     if product and product < _SQL_SERVER:
@@ -354,14 +354,14 @@ def _identity_gaps(instance: Instance, provider: str) -> Iterator[tuple[str, Kin
                 f"SQL Server {instance.product_version} hangs with a managed identity (KB5043526): install SQL Server 2022 CU17 "
                 "(16.0.4175.1) or later, or use a client secret"
             ),
-            Kind.IDENTITY_UNSUPPORTED,
+            "identity_unsupported",
         )
     found = next((one for one in instance.providers if one.name == provider), None)
     file, catalog = (version_number(found.file_version), version_number(found.version)) if found is not None else ((), ())
     is_old = file < _CONNECTOR if file else bool(catalog) and catalog < _CATALOG
     if is_old:
         text = "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 of November 2024 or later"
-        yield text, Kind.IDENTITY_UNSUPPORTED
+        yield text, "identity_unsupported"
     if not product:
         yield "the version of SQL Server is unknown, and a managed identity needs 2022 CU17 (16.0.4175.1) or later", None
     if not file and not is_old:
@@ -401,7 +401,7 @@ def find_usages(instances: Sequence[Instance], uris: KeyUris, findings: Findings
     groups = keys_of_groups((*known, *instances))
     for instance in instances:
         for text in missing_keys(instance, groups):
-            findings.gap(text, instance.server_name, kind=Kind.KEY_NOT_ON_REPLICA)
+            findings.gap(text, instance.server_name, kind="key_not_on_replica")
     return [usage for instance in instances for usage in _usages(instance, uris, findings)]
 
 
@@ -467,14 +467,14 @@ def _report_kept(instance: Instance, findings: Findings) -> None:
     server = instance.server_name
     if whole := instance.kept.get("instance"):
         text = f"not read in the latest run, so everything is of {whole.when}: {whole.message}"
-        findings.gap(text, server, kind=Kind.INSTANCE_KEPT)
+        findings.gap(text, server, kind="instance_kept")
         return
     for section, (when, message) in instance.kept.items():
         text = f"the section {section} is of {when}, because it was not read again: {message}"
         if section in (REGISTRY, NODES):
             findings.note(text, server)
         else:
-            findings.gap(text, server, kind=Kind.SECTION_KEPT)
+            findings.gap(text, server, kind="section_kept")
 
 
 def _report_other_keys(instance: Instance, findings: Findings) -> None:
@@ -522,7 +522,7 @@ def _resolved(
         if "credentials" in instance.errors:
             findings.gap(text, server)
         else:
-            findings.gap(f"{text}: {new_credential(key)}", server, kind=Kind.CREDENTIAL_MISSING)
+            findings.gap(f"{text}: {new_credential(key)}", server, kind="credential_missing")
         return None
     if "providers" not in instance.errors and not any(one.name == key.provider for one in instance.providers):
         findings.gap(f"{about}: this server has no provider [{key.provider}], so SQL Server cannot use the key", server)

@@ -30,7 +30,7 @@ from exporter.sqlserver.document import (
     key_version,
     thumbprint_of,
 )
-from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, Kind, printable
+from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, printable
 from exporter.sqlserver.keys import credentials_of, is_managed, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, shown_name
@@ -194,10 +194,10 @@ def _signed_in(reading: SqlServerReading, instance: Instance, key: AsymmetricKey
         return unproven(login=login_of(instance, key), credential=key.credential, credential_missing=is_missing)
     version = version_of(reading, key.thumbprint)
     pairing = pair(instance, key, None if version is None else version.vault)
-    if pairing.kind is Kind.CREDENTIAL_MISSING:
+    if pairing.kind == "credential_missing":
         candidate = candidates[0].name if len(candidates) == 1 else ""
         return unproven(login=pairing.login, credential_missing=True, candidate=candidate)
-    counting = candidates if pairing.kind is Kind.CREDENTIAL_GUESSED else [pairing.credential]
+    counting = candidates if pairing.kind == "credential_guessed" else [pairing.credential]
     latest = max(unknown_is_late(known_time(one.modified_utc)) for one in counting)
     return unproven(
         login=key.login or pairing.login,

@@ -11,7 +11,7 @@ from exporter.core.durations import ago, known_time, moment, write
 from exporter.core.quoting import sql_name
 from exporter.core.values import CredentialKind, Vantage, key_operations_limit
 from exporter.knowledge.verdict import WHY
-from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, TargetState, reason
+from exporter.sqlserver.gate.conditions import ExporterState, GateReason, TargetState, reason
 from exporter.sqlserver.gate.dependencies import (
     ReplicaKeys,
     choose,
@@ -41,7 +41,6 @@ from exporter.sqlserver.gate.readiness import (
     NodeKey,
     damaged,
     device_notes,
-    evidence_of,
     meanwhile,
     restart_readiness,
     unread_readiness,
@@ -109,17 +108,17 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             each
             for each in found
             # Whether a target lists it is not known either.
-            if each.condition is not Condition.SERVER_NOT_LISTED or dependency.server not in unsure
+            if each.condition != "server_not_listed" or dependency.server not in unsure
         ]
         for dependency, found in (*matches, *(() if question.vault_side else of_moved))
         if states
     }
     of_servers = _contested(chosen) | dict(_old(question, near, now))
     # A missing file matters if a server is in no reading.
-    lacks = is_blind or any(each.condition is Condition.INSTANCE_NOT_READ for each in (*missing, *replicas.reasons))
+    lacks = is_blind or any(each.condition == "instance_not_read" for each in (*missing, *replicas.reasons))
     using = {one.instance.server_name for one in (*usages, *replicas.usages)}
     reasons = [
-        *([unread] if unread is not None and (lacks or unread.condition is not Condition.INVENTORY_MISSING) else []),
+        *([unread] if unread is not None and (lacks or unread.condition != "inventory_missing") else []),
         *missing,
         *of_servers,
         *(
@@ -228,7 +227,7 @@ def _is_accepted(each: GateReason, question: Question) -> bool:
     """Whether a person vouches for it: only what is not known can be accepted, row by row and node by node."""
     host = each.server.casefold().partition("\\")[0]
     rows = {row for row, node in question.accepted if node.casefold() in (each.server.casefold(), host, host.partition(".")[0])}
-    return not each.known and bool(each.server) and evidence_of(each) in rows
+    return not each.known and bool(each.server) and each.evidence in rows
 
 
 def _by_server(of_servers: Iterable[tuple[GateReason, Iterable[str]]]) -> dict[str, list[GateReason]]:
@@ -266,7 +265,7 @@ def _contested(known: Iterable[KnownInstance]) -> dict[GateReason, list[str]]:
             found.setdefault(one.contested, []).append(one.server)
     return {
         reason(
-            Condition.SERVER_CONTESTED,
+            "server_contested",
             addresses=" and ".join(addresses),
             all="both" if len(addresses) == 2 else "all",
             name=min((each.partition(" (")[0] for each in servers), key=len),  # without a domain that only one of them shows
@@ -289,7 +288,7 @@ def _old(question: Question, known: Iterable[KnownInstance], now: float) -> Iter
                 text = "at an unknown time" if at is None else ago(now - at)
                 old.setdefault((text, limit), {})[f"{one.server} (section {section})"] = one.server
     for (age, limit), servers in old.items():
-        found = reason(Condition.INVENTORY_OLD, servers=listed(servers), age=age, limit=write(limit), **question.paths)
+        found = reason("inventory_old", servers=listed(servers), age=age, limit=write(limit), **question.paths)
         yield found, list(dict.fromkeys(servers.values()))
 
 
@@ -304,7 +303,7 @@ def start_reasons(usage: Usage, question: Question) -> Iterator[GateReason]:
     elif altered is None or altered >= started:
         when = "at an unknown time" if altered is None else f"at {moment(altered)}"
         yield reason(
-            Condition.CREDENTIAL_NOT_PROVEN,
+            "credential_not_proven",
             server=usage.instance.server_name,
             cause=f"credential [{usage.credential.name}] was altered {when}, not before the start of the service at {moment(started)}",
             database=sql_name(next((one.name for one in usage.databases if not one.hidden), ""), "DATABASE"),
@@ -365,35 +364,35 @@ def _verdict_reasons(
     """Yield a reason if the target is not ready, or has no verdict."""
     logs = "" if target.ready else meanwhile((proofs[one.place] for one in dependencies if one.place in proofs), now)
     if target.ready is None:
-        yield reason(Condition.NO_VERDICT, why=WHY.get(target.why, target.why), **about)
+        yield reason("no_verdict", why=WHY.get(target.why, target.why), **about)
     elif not target.ready and target.next_credential_usable:
         late = [each.server for each in dependencies if not _has_staged_secret(each, proofs.get(each.place), target.last_success)]
         alter = f"Run alter-credential.sql with the staged secret on {listed(late)} (ekm-exporter docs rollover#3-node-by-node). Then promote"
         yield reason(
-            Condition.STAGED_ONLY,
+            "staged_only",
             action=alter if late else "SQL Server has the staged secret already. Promote",
             logs=logs,
             **about,
         )
     elif not target.ready:
-        yield reason(Condition.NOT_READY, logs=logs, **about)
+        yield reason("not_ready", logs=logs, **about)
 
 
 def _history_reasons(target: TargetState, question: Question, about: Mapping[str, str]) -> Iterator[GateReason]:
     """Yield a reason if the target was not ready for long enough, if its unwrap is old, or if its credential ends."""
     at, since, unwrap, expiry = target.at, target.ready_since, target.last_unwrap, target.credential_expires_at
     if target.ready and target.last_not_ready is not None and at - target.last_not_ready < question.ready_for:
-        yield reason(Condition.WAS_NOT_READY, at=moment(target.last_not_ready), **about)
+        yield reason("was_not_ready", at=moment(target.last_not_ready), **about)
     elif target.ready and target.why not in _OTHER_IDENTITY and (since is None or at - since < question.ready_for):
-        yield reason(Condition.SHORT_HISTORY, since="an unknown time" if since is None else moment(since), **about)
+        yield reason("short_history", since="an unknown time" if since is None else moment(since), **about)
     if target.ready and not (unwrap is not None and is_within(at - unwrap, question.unwrap_age)):
         text = "at an unknown time" if unwrap is None else f"at {moment(unwrap)}"
-        yield reason(Condition.UNWRAP_OLD, since=text, limit=write(question.unwrap_age), **about)
+        yield reason("unwrap_old", since=text, limit=write(question.unwrap_age), **about)
     if expiry is None and target.credential_type not in _NEVER_EXPIRE:
-        yield reason(Condition.EXPIRY_UNKNOWN, **about)
+        yield reason("expiry_unknown", **about)
     elif expiry is not None and expiry - at <= question.window:
         expires = "expires" if expiry > at else "expired"
-        yield reason(Condition.CREDENTIAL_EXPIRES, expires=expires, at=moment(expiry), window=write(question.window), **about)
+        yield reason("credential_expires", expires=expires, at=moment(expiry), window=write(question.window), **about)
 
 
 def other_target_reasons(
@@ -410,7 +409,7 @@ def other_target_reasons(
         named = [one for one in known if lists(target, one.instance, doubt=True) and (id(target), one.server) not in needed]
         if named:
             yield reason(
-                Condition.OTHER_TARGET_FAILS,
+                "other_target_fails",
                 target=target.name,
                 where=_where(target, several=several),
                 servers=listed(one.server for one in named),
@@ -439,7 +438,7 @@ def forecast_of(dependencies: Iterable[Dependency]) -> tuple[list[VaultForecast]
     for one in (each for each in dependencies if each.targets and each.usage.databases):
         vault, target, count = one.usage.version.vault, one.targets[0], len(one.usage.databases)
         if (limit := _limit(vault, target)) is None:
-            unknown[target.name] = reason(Condition.KEY_SIZE_UNKNOWN, target=target.name, vault=vault)
+            unknown[target.name] = reason("key_size_unknown", target=target.name, vault=vault)
             continue
         forecast = found.setdefault(vault, VaultForecast(vault))
         forecast.unwraps[one.server] += count
@@ -453,11 +452,11 @@ def throttled(forecast: Iterable[VaultForecast]) -> Iterable[GateReason]:
         alone = [server for server, share in sorted(one.shares.items()) if share > 1]
         for server in alone:
             unwraps, share = str(one.unwraps[server]), percent(one.shares[server])
-            yield reason(Condition.INSTANCE_THROTTLES, vault=one.vault, server=server, unwraps=unwraps, share=share)
+            yield reason("instance_throttles", vault=one.vault, server=server, unwraps=unwraps, share=share)
         if one.share > 1 and not alone:
             server, share_alone = max(one.shares.items(), key=lambda each: (each[1], each[0]))
             yield reason(
-                Condition.RESTART_THROTTLES,
+                "restart_throttles",
                 vault=one.vault,
                 unwraps=str(one.unwraps.total()),
                 share=percent(one.share),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,6 +20,23 @@ _MODES = ("canary", "read_only")  # never ready; another target may test the key
 _UNTESTED_CAUSES = (*_MODES, "version_not_pinned", "identity_of_another_host")  # by configuration
 
 
+# The rows of the evidence, and the reasons as the field `condition` of the JSON has them.
+Evidence = Literal[
+    "vault", "read", "clock", "inside", "open", "room", "used", "secret", "unfailed", "log", "recent", "nodes", "requests",
+    "exporters",
+]  # fmt: skip
+Condition = Literal[
+    "not_ready", "staged_only", "backups_fail", "log_fills", "was_not_ready", "credential_expires", "restart_throttles",
+    "instance_throttles", "provider_disabled", "ekm_disabled", "credential_missing", "key_not_on_replica",
+    "identity_unsupported", "no_verdict", "short_history", "expiry_unknown", "key_size_unknown", "unwrap_old",
+    "credential_not_proven", "credential_left_behind", "secret_ended", "database_closed", "log_not_read", "not_read_itself",
+    "node_not_proven", "server_clock", "backups_fail_unexplained", "proof_old", "reading_old", "exporters_disagree",
+    "key_without_target", "other_target_fails", "server_not_listed", "server_contested", "inventory_missing",
+    "inventory_unusable", "instance_not_read", "inventory_old", "inventory_gap", "credential_guessed", "section_kept",
+    "instance_kept", "exporter_unreachable", "exporter_refuses", "exporter_foreign", "exporter_old", "clocks_differ",
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class GateReason:
     """One reason against `ready`, with its first action; `known` is false if something is only not known.
@@ -28,11 +44,16 @@ class GateReason:
     `server` is the node whose evidence is missing, empty if it is of no single one.
     """
 
-    condition: str
+    condition: Condition
     text: str
     fix: str
     known: bool
     server: str = ""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The row of the evidence that it is about."""
+        return CONDITIONS[self.condition].evidence
 
 
 class Moment(float):
@@ -135,63 +156,12 @@ UNKNOWN_FILE = "FILE"  # the configuration in a command of a fix: only its expor
 LONGEST_VALUE = 1000  # characters of a name or a finding in a text: a statement with three names fits
 
 
-class Condition(StrEnum):
-    """The value of `condition` in the JSON of a reason."""
-
-    NOT_READY = "not_ready"
-    STAGED_ONLY = "staged_only"
-    BACKUPS_FAIL = "backups_fail"
-    LOG_FILLS = "log_fills"
-    WAS_NOT_READY = "was_not_ready"
-    CREDENTIAL_EXPIRES = "credential_expires"
-    RESTART_THROTTLES = "restart_throttles"
-    INSTANCE_THROTTLES = "instance_throttles"
-    PROVIDER_DISABLED = "provider_disabled"
-    EKM_DISABLED = "ekm_disabled"
-    CREDENTIAL_MISSING = "credential_missing"
-    KEY_NOT_ON_REPLICA = "key_not_on_replica"
-    IDENTITY_UNSUPPORTED = "identity_unsupported"
-    NO_VERDICT = "no_verdict"
-    SHORT_HISTORY = "short_history"
-    EXPIRY_UNKNOWN = "expiry_unknown"
-    KEY_SIZE_UNKNOWN = "key_size_unknown"
-    UNWRAP_OLD = "unwrap_old"
-    CREDENTIAL_NOT_PROVEN = "credential_not_proven"
-    CREDENTIAL_LEFT_BEHIND = "credential_left_behind"
-    SECRET_ENDED = "secret_ended"  # noqa: S105 - no secret
-    DATABASE_CLOSED = "database_closed"
-    LOG_NOT_READ = "log_not_read"
-    NOT_READ_ITSELF = "not_read_itself"
-    NODE_NOT_PROVEN = "node_not_proven"
-    SERVER_CLOCK = "server_clock"
-    BACKUPS_FAIL_UNEXPLAINED = "backups_fail_unexplained"
-    PROOF_OLD = "proof_old"
-    READING_OLD = "reading_old"
-    EXPORTERS_DISAGREE = "exporters_disagree"
-    KEY_WITHOUT_TARGET = "key_without_target"
-    OTHER_TARGET_FAILS = "other_target_fails"
-    SERVER_NOT_LISTED = "server_not_listed"
-    SERVER_CONTESTED = "server_contested"
-    INVENTORY_MISSING = "inventory_missing"
-    INVENTORY_UNUSABLE = "inventory_unusable"
-    INSTANCE_NOT_READ = "instance_not_read"
-    INVENTORY_OLD = "inventory_old"
-    INVENTORY_GAP = "inventory_gap"
-    CREDENTIAL_GUESSED = "credential_guessed"
-    SECTION_KEPT = "section_kept"
-    INSTANCE_KEPT = "instance_kept"
-    EXPORTER_UNREACHABLE = "exporter_unreachable"
-    EXPORTER_REFUSES = "exporter_refuses"
-    EXPORTER_FOREIGN = "exporter_foreign"
-    EXPORTER_OLD = "exporter_old"
-    CLOCKS_DIFFER = "clocks_differ"
-
-
 @dataclass(frozen=True, slots=True)
 class ConditionText:
-    """Text and first action with named fields. `known` is False if the reason is that something is not known."""
+    """Text and first action with named fields. `known` is False if the reason is that something is not known. `evidence` is the row that is missing then."""
 
     known: bool
+    evidence: Evidence
     text: str
     fix: str
     meaning: str = ""  # of the condition, for the documentation, if the text is not clear without its values
@@ -203,164 +173,164 @@ READ_AGAIN = (
 )
 
 CONDITIONS: Mapping[Condition, ConditionText] = {
-    Condition.NOT_READY: ConditionText(True,
+    "not_ready": ConditionText(True, "vault",
         "target {target}{where} is not ready: {failure}; needed by {servers}. {logs}",
         "ekm-exporter probe {target} --config.file {file}, then follow its lines under do"),
-    Condition.STAGED_ONLY: ConditionText(True,
+    "staged_only": ConditionText(True, "vault",
         "target {target}{where} is ready only with its staged credential. The current one, {credential}, is not: {failure}; "
         "needed by {servers}. {logs}",
         "{action} the staged credential in the configuration (ekm-exporter docs rollover#4-promote-it-in-the-exporter), and reload the exporter"),
-    Condition.BACKUPS_FAIL: ConditionText(True,
+    "backups_fail": ConditionText(True, "unfailed",
         "{server}: SQL Server's error log shows {codes} since {since}{failed}{although}, so its databases stay closed at a restart or failover. {logs}",
         "Do not restart {server} or fail over to it. ekm-exporter explain {code} has the repair. "
         "A backup of its databases that proves the key ends this",
         "SQL Server's error log shows a number of the provider, known or not, or a message such as 33027 or 33111, since the key's last use on this node. "
         "It does not name the key. **With a ready target, only "
         "SQL Server has the fault: this is the restart that must not happen**"),
-    Condition.DATABASE_CLOSED: ConditionText(True,
+    "database_closed": ConditionText(True, "open",
         "{server}: {databases} did not open ({states}), so what keeps them closed may keep others closed too",
         "Find the cause before the restart: ekm-exporter docs recovery-pending"),
-    Condition.LOG_FILLS: ConditionText(True,
+    "log_fills": ConditionText(True, "room",
         "{server}: the log of [{database}] is {when} at the present rate, and {since}",
         f"{STOP_WRITERS}, then follow ekm-exporter docs what-needs-the-vault#if-the-log-fills-up. A restart truncates no log",
         "backups fail or a target is not ready, and a log is full within four hours. Its last log backup is from before the last code; "
         "without a code, half an hour old"),
-    Condition.WAS_NOT_READY: ConditionText(True,
+    "was_not_ready": ConditionText(True, "vault",
         "target {target}{where} is ready, but was not at {at}, less than {ready_for} ago; needed by {servers}",
         "Find the cause in the target's history (page /targets/{target}), and wait until the target was ready for {ready_for}"),
-    Condition.CREDENTIAL_EXPIRES: ConditionText(True,
+    "credential_expires": ConditionText(True, "vault",
         "credential {credential} of target {target}{where} {expires} at {at}, the limit is {window} from now; needed by {servers}",
         "Roll the secret over before the restart: ekm-exporter docs rollover",
         "the credential of a target expires within `--window`"),
-    Condition.RESTART_THROTTLES: ConditionText(True,
+    "restart_throttles": ConditionText(True, "requests",
         "vault {vault}: these restarts unwrap {unwraps} keys of databases at the same time, {share} of the request limit in 10 seconds",
         "Restart the instances one after another, at least 10 seconds apart. The largest alone uses {largest}"),
-    Condition.INSTANCE_THROTTLES: ConditionText(True,
+    "instance_throttles": ConditionText(True, "requests",
         "vault {vault}: the restart of {server} alone unwraps {unwraps} keys of databases, {share} of the request limit in 10 seconds",
         "Move databases to a key in another vault, or to a key of 2048 bits (ekm-exporter docs key-rotation), before this instance restarts"),
-    Condition.PROVIDER_DISABLED: ConditionText(True,
+    "provider_disabled": ConditionText(True, "inside",
         "provider {provider} of {server} is disabled, so {databases} would not open",
         "Run on {server}: ALTER CRYPTOGRAPHIC PROVIDER {provider} ENABLE; then read the instance again: ekm-exporter docs inventory"),
-    Condition.EKM_DISABLED: ConditionText(True,
+    "ekm_disabled": ConditionText(True, "inside",
         "{server}: the option '" + EKM_OPTION + "' is {state}. Without it, SQL Server uses no EKM provider, and {databases} would not open",
         "Run on {server}: " + ENABLE_OPTION + " then read the instance again: ekm-exporter docs inventory"),
-    Condition.CREDENTIAL_MISSING: ConditionText(
-        True, "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN,
+    "credential_missing": ConditionText(
+        True, "inside", "{servers}: {gap}", "Run the statement on {servers}. " + READ_AGAIN,
         "the login of a key has no credential, so SQL Server cannot sign in to the vault"),
-    Condition.KEY_NOT_ON_REPLICA: ConditionText(True,
+    "key_not_on_replica": ConditionText(True, "inside",
         "{server} has no asymmetric key with the thumbprint {thumbprint}, that of {holder}. After a failover, {databases} would not open there",
         "Run on {server}: {statement}; then read the instance again: ekm-exporter docs inventory"),
-    Condition.IDENTITY_UNSUPPORTED: ConditionText(
-        True, "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs managed-identity. " + READ_AGAIN,
+    "identity_unsupported": ConditionText(
+        True, "inside", "{servers}: {gap}", "Do not restart {servers} before: ekm-exporter docs managed-identity. " + READ_AGAIN,
         "a managed identity on a SQL Server or a connector that does not support it"),
-    Condition.NO_VERDICT: ConditionText(False,
+    "no_verdict": ConditionText(False, "vault",
         "target {target}{where} has no verdict: {why}; needed by {servers}",
         "ekm-exporter probe {target} --config.file {file} shows the state now; the cause of a missing verdict is on the target's page",
         "a target has no verdict: stale, not probed yet, no pinned version"),
-    Condition.SHORT_HISTORY: ConditionText(False,
+    "short_history": ConditionText(False, "vault",
         "target {target}{where} is ready since {since}, and its state before is not known; {ready_for} are needed; needed by {servers}",
         "Wait until the target was ready for {ready_for}. A restart of the exporter, or a change of the target, starts the count again"),
-    Condition.EXPIRY_UNKNOWN: ConditionText(False,
+    "expiry_unknown": ConditionText(False, "vault",
         "the expiry of credential {credential} of target {target}{where} is not known; needed by {servers}",
         "Declare expires_on or graph_credential for it: ekm-exporter docs expiry"),
-    Condition.KEY_SIZE_UNKNOWN: ConditionText(False,
+    "key_size_unknown": ConditionText(False, "requests",
         "the request limit of target {target} in {vault} is not known, because kind and size of its key are not known or have no limit",
         "ekm-exporter probe {target} --config.file {file} shows why the key cannot be read"),
-    Condition.UNWRAP_OLD: ConditionText(False,
+    "unwrap_old": ConditionText(False, "vault",
         "target {target}{where} last unwrapped {since}, longer ago than {limit}: a lost permission unwrapKey may not show yet; needed by {servers}",
         "Set round_trip_interval of its module to less than {limit}, reload the exporter, and wait for the next probe. "
         "A test now: ekm-exporter probe {target} --config.file {file}"),
-    Condition.CREDENTIAL_NOT_PROVEN: ConditionText(False,
+    "credential_not_proven": ConditionText(False, "used",
         "{server}: {cause}, so whether SQL Server itself gets the key is not known",
         "A backup of {database} that begins {when} settles it. On request, on {server} and with @run set to 1: ekm-exporter script prove.sql "
         "(ekm-exporter docs what-needs-the-vault): it backs up {database} to NUL, which needs the vault. Two hours after a change no older token is left: an assumption",
         "SQL Server itself has not used the key on this node, or not since something that the key rests on changed"),
-    Condition.CREDENTIAL_LEFT_BEHIND: ConditionText(False,
+    "credential_left_behind": ConditionText(False, "secret",
         "{server}: {cause}, and key [{key}] was not used on {server} since with a new token, so it may hold a secret that is gone",
         "Write the present secret into its credential: ekm-exporter script alter-credential.sql. If it has it already, run there two hours later, with @run set to 1: "
         "ekm-exporter script prove.sql, for {database}",
         "the secret of the same client was altered or refused on another SQL Server, or that is not known of late, or a known secret ended, and this node "
         "has not used the key since: "
         "a roll-over or a repair may be half done"),
-    Condition.SECRET_ENDED: ConditionText(True,
+    "secret_ended": ConditionText(True, "secret",
         "{server}: every known secret of credential [{credential}] has ended, the last one at {at}, and it was not altered since",
         "Write the present secret into its credential: ekm-exporter script alter-credential.sql, on {server}"),
-    Condition.BACKUPS_FAIL_UNEXPLAINED: ConditionText(False,
+    "backups_fail_unexplained": ConditionText(False, "unfailed",
         "{server}: a backup of a database under the key failed (3041) since {since} without a number that names a cause, and none proved the key since, so whether SQL Server gets it now is not known. {logs}",
         "Read why on {server}: EXEC sys.sp_readerrorlog 0, 1, N'BACKUP'. A backup of its databases ends this",
         "message 3041 of a database under the key, or of one that the line does not name, since the key's last use"),
-    Condition.LOG_NOT_READ: ConditionText(False,
+    "log_not_read": ConditionText(False, "log",
         "{server}: whether something failed since the key's last use is not known: of the error log, {cause}",
         "Run part 4 of login.sql on {server} (ekm-exporter script login.sql), and wait for the next reading. Without the right, a backup within its rhythm counts",
         "the error log was not read from the key's last use on, through its archives"),
-    Condition.NOT_READ_ITSELF: ConditionText(False,
+    "not_read_itself": ConditionText(False, "read",
         "no exporter reads {server}, so whether it itself used key [{key}] is not known",
         "List {server} in sql_servers of an exporter (ekm-exporter docs sql-servers). The narrower question, whether the vault gives the keys: --vault-side"),
-    Condition.NODE_NOT_PROVEN: ConditionText(False,
+    "node_not_proven": ConditionText(False, "nodes",
         "{server} may move to {node}, where it did not start within 35 days, so whether {node} has DLL, registry and network is not known",
         "Fail over to {node} in a maintenance window, or run an exporter with vantage sql_host there. If a person vouches for it: --accept nodes@{node}",
         "a node of a failover cluster instance without a start of it that opened a database, within 35 days, and without a ready `sql_host` target"),
-    Condition.SERVER_CLOCK: ConditionText(False,
+    "server_clock": ConditionText(False, "clock",
         "{server}: its clock {difference}, so the times that it shows prove nothing",
         "Correct the clocks of {server} and of the exporter's host: w32tm /query /status"),
-    Condition.PROOF_OLD: ConditionText(False,
+    "proof_old": ConditionText(False, "recent",
         "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
         "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql",
         "the last use is older than `--proof-age`, or backups stopped: the last is older than 1.5 times the second-longest gap between them"),
-    Condition.READING_OLD: ConditionText(False,
+    "reading_old": ConditionText(False, "read",
         "{server}: {sections} were read {age}, longer ago than {limit}, so what it shows now is not known{cause}",
         "Remove the cause, and wait for the exporter's next reading (ekm-exporter docs sql-servers). With a longer sql_interval: --reading-age",
         "a section that the evidence rests on was read before `--reading-age`, or not at all"),
-    Condition.EXPORTERS_DISAGREE: ConditionText(False,
+    "exporters_disagree": ConditionText(False, "exporters",
         "exporters disagree on {key} for {servers}: {own}, which counts; {other}",
         "Find out what differs between the two hosts: secret, configuration, firewall, proxy. On each: ekm-exporter probe TARGET --config.file FILE",
         "an exporter elsewhere reports the key not ready, although the answering one reports it ready"),
-    Condition.KEY_WITHOUT_TARGET: ConditionText(False,
+    "key_without_target": ConditionText(False, "vault",
         "no target probes {key}, which protects {databases} of {servers}",
         "ekm-exporter inventory --from inventory --out {folder} --config.file {file} writes the target; then reload the exporter"),
-    Condition.OTHER_TARGET_FAILS: ConditionText(False,
+    "other_target_fails": ConditionText(False, "vault",
         "target {target}{where} names {servers}, and its verdict is not ready or missing: {failure}. "
         "The inventory, read {age}, shows no database under its key, "
         "but one may have moved since",
         READ_AGAIN + ". If no database uses the key, remove the server from instances of the target"),
-    Condition.SERVER_NOT_LISTED: ConditionText(False,
+    "server_not_listed": ConditionText(False, "vault",
         "{target} probes {key}, but does not list {servers}, whose credential may be another one",
         "Add the server to instances of the target whose credential it uses, then reload the exporter"),
-    Condition.SERVER_CONTESTED: ConditionText(
-        False,
+    "server_contested": ConditionText(
+        False, "read",
         "{addresses} {all} answer as {name}, so which of them is that SQL Server is not known",
         "Ask it under its own host name in sql_servers, and remove the address of any other server",
         "several addresses answer with one name, one of them does not prove it, and nothing shows that they are one SQL Server",
     ),
-    Condition.INVENTORY_MISSING: ConditionText(
-        False, "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN,
+    "inventory_missing": ConditionText(
+        False, "read", "{path} is missing, so the databases and keys of each instance are not known", READ_AGAIN,
         "the file is missing, which matters only if a server is in no reading"),
-    Condition.INVENTORY_UNUSABLE: ConditionText(
-        False, "the inventory cannot be used: {cause}", "Restore the file from a backup, or remove it. " + READ_AGAIN),
-    Condition.INSTANCE_NOT_READ: ConditionText(False, "the inventory does not have {name}", READ_AGAIN),
-    Condition.INVENTORY_OLD: ConditionText(
-        False, "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN,
+    "inventory_unusable": ConditionText(
+        False, "read", "the inventory cannot be used: {cause}", "Restore the file from a backup, or remove it. " + READ_AGAIN),
+    "instance_not_read": ConditionText(False, "read", "the inventory does not have {name}", READ_AGAIN),
+    "inventory_old": ConditionText(
+        False, "read", "the inventory of {servers} was read {age}, longer ago than {limit}, so databases may have moved", READ_AGAIN,
         "a reading of an exporter, or a section of it, is older than `--reading-age`; what the inventory's file has is older than `--inventory-age`"),
-    Condition.INVENTORY_GAP: ConditionText(
-        False, "{servers}: {gap}", "Close the gap. " + READ_AGAIN, "an instance or a replica is not known well enough"),
-    Condition.CREDENTIAL_GUESSED: ConditionText(
-        False, "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN,
+    "inventory_gap": ConditionText(
+        False, "read", "{servers}: {gap}", "Close the gap. " + READ_AGAIN, "an instance or a replica is not known well enough"),
+    "credential_guessed": ConditionText(
+        False, "inside", "{servers}: {gap}", "Map each key's login to its credential, or drop the logins that no key needs. " + READ_AGAIN,
         "it is not known which credential the login of a key has"),
-    Condition.SECTION_KEPT: ConditionText(
-        False, "{servers}: {gap}", "Remove the cause: a missing right (`ekm-exporter script login.sql`) or a time-out. " + READ_AGAIN,
+    "section_kept": ConditionText(
+        False, "read", "{servers}: {gap}", "Remove the cause: a missing right (`ekm-exporter script login.sql`) or a time-out. " + READ_AGAIN,
         "in the inventory's file, a section is of an earlier run"),
-    Condition.INSTANCE_KEPT: ConditionText(
-        False, "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN, "in the inventory's file, the instance is of an earlier run"),
-    Condition.EXPORTER_UNREACHABLE: ConditionText(
-        False, "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"),
-    Condition.EXPORTER_REFUSES: ConditionText(False,
+    "instance_kept": ConditionText(
+        False, "read", "{servers}: {gap}", "Remove the cause that the message names. " + READ_AGAIN, "in the inventory's file, the instance is of an earlier run"),
+    "exporter_unreachable": ConditionText(
+        False, "exporters", "the exporter at {url} does not respond: {cause}", "Start it, or correct --url: curl {url}/-/ready"),
+    "exporter_refuses": ConditionText(False, "exporters",
         "the exporter at {url} refuses the request with {cause}",
         "Check --web.user and --web.password.file. Without users, the exporter serves JSON only on loopback, or with --web.enable-pages"),
-    Condition.EXPORTER_FOREIGN: ConditionText(
-        False, "the response of {url} is not that of an exporter: {cause}", "Correct --url; behind a prefix, write the prefix too"),
-    Condition.EXPORTER_OLD: ConditionText(
-        False, "the exporter at {url} does not report {field}: it has another version than this program", "Install one version of both"),
-    Condition.CLOCKS_DIFFER: ConditionText(False,
+    "exporter_foreign": ConditionText(
+        False, "exporters", "the response of {url} is not that of an exporter: {cause}", "Correct --url; behind a prefix, write the prefix too"),
+    "exporter_old": ConditionText(
+        False, "exporters", "the exporter at {url} does not report {field}: it has another version than this program", "Install one version of both"),
+    "clocks_differ": ConditionText(False, "exporters",
         "the response of {url} is of {at}, but the clock of this host shows {now}",
         "Correct the clocks, or go around the cache between this host and the exporter"),
 }  # fmt: skip

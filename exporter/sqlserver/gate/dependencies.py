@@ -18,7 +18,6 @@ from exporter.sqlserver.instance import (
     Database,
     Findings,
     Instance,
-    Kind,
     counted,
     listed,
 )
@@ -42,11 +41,11 @@ def inside_reasons(instance: Instance, usages: Iterable[Usage], question: Questi
         yield from unknown("configurations", f"whether the option '{EKM_OPTION}' is set is unknown", instance, question)
     elif instance.ekm is not None and instance.ekm.fault and (instance.uses_provider or instance.foreign):
         databases = counted(sum(len(one.databases) for one in usages), "database")
-        yield reason(Condition.EKM_DISABLED, server=server, state=instance.ekm.fault, databases=databases)
+        yield reason("ekm_disabled", server=server, state=instance.ekm.fault, databases=databases)
     off = {one.name for one in instance.providers if not one.enabled}
     for usage in (each for each in usages if each.key.provider in off):
         provider, databases = sql_name(usage.key.provider, "PROVIDER"), counted(len(usage.databases), "database")
-        yield reason(Condition.PROVIDER_DISABLED, provider=provider, server=server, databases=databases)
+        yield reason("provider_disabled", provider=provider, server=server, databases=databases)
 
 
 def notes_of(instance: Instance) -> Iterator[str]:
@@ -63,7 +62,7 @@ def notes_of(instance: Instance) -> Iterator[str]:
 def unknown(section: str, gap: str, instance: Instance, question: Question) -> Iterator[GateReason]:
     """Yield a gap, unless the section's own error is one already."""
     if section not in instance.errors:
-        yield reason(Condition.INVENTORY_GAP, servers=instance.server_name, gap=gap, **question.paths)
+        yield reason("inventory_gap", servers=instance.server_name, gap=gap, **question.paths)
 
 
 # Without these sections, keys or databases may be missing. Versions of DLLs do not matter here.
@@ -101,13 +100,13 @@ def find_dependencies(
     usages = find_usages(instances, uris, findings, known)
     reasons = {
         reason(
-            Condition(findings.kinds.get(text, Condition.INVENTORY_GAP)),
+            findings.kinds.get(text, "inventory_gap"),
             servers=listed(servers),
             gap=text,
             **question.paths,
         ): servers
         for text, servers in findings.gaps.items()
-        if findings.kinds.get(text) is not Kind.KEY_NOT_ON_REPLICA  # which ReplicaKeys finds on every replica
+        if findings.kinds.get(text) != "key_not_on_replica"  # which ReplicaKeys finds on every replica
     }
     for instance in instances:
         for each in inside_reasons(instance, [one for one in usages if one.instance is instance], question):
@@ -123,7 +122,7 @@ def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> 
     """Return the targets that probe the key for this instance, from those of its key version, or why there is none."""
     named = tuple(one for one in same_key if lists(one, usage.instance))
     found = tuple(one for one in named if not one.answers_nothing) or named
-    condition = Condition.SERVER_NOT_LISTED if same_key else Condition.KEY_WITHOUT_TARGET
+    condition: Condition = "server_not_listed" if same_key else "key_without_target"
     about = {
         "key": usage.version.uri,
         "servers": usage.instance.server_name,
@@ -135,7 +134,7 @@ def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> 
 
 
 def not_read(name: str, question: Question) -> GateReason:
-    return reason(Condition.INSTANCE_NOT_READ, name=name, **question.paths)
+    return reason("instance_not_read", name=name, **question.paths)
 
 
 def _names(instance: Instance) -> set[str]:
@@ -219,7 +218,7 @@ class ReplicaKeys:
                     self._check(each.instance, needs, is_chosen=each.server in taken)
         self.replicas: list[KnownInstance] = list(others.values())
 
-    def _add(self, instance: Instance, gap: str, condition: Condition = Condition.INVENTORY_GAP) -> None:
+    def _add(self, instance: Instance, gap: str, condition: Condition = "inventory_gap") -> None:
         self.reasons.append(reason(condition, servers=instance.server_name, gap=gap, **self._question.paths))
 
     def _check(self, instance: Instance, needs: Iterable[_Need], *, is_chosen: bool) -> None:
@@ -248,12 +247,12 @@ class ReplicaKeys:
             if "credentials" in instance.errors:
                 self._add(instance, f"{text}, as far as is known: {instance.errors['credentials']}")
             else:
-                self._add(instance, f"{text}: {new_credential(key)}", Condition.CREDENTIAL_MISSING)
+                self._add(instance, f"{text}: {new_credential(key)}", "credential_missing")
             return []
         version = self._uris.version_of(instance, key) or need.version  # its own registry may be unknown
         pairing = pair(instance, key, None if version is None else version.vault)
         if pairing.kind is not None:
-            self._add(instance, f"{about}: {pairing.problem}", Condition(pairing.kind))
+            self._add(instance, f"{about}: {pairing.problem}", pairing.kind)
         return [] if version is None else [Usage(instance, key, version, pairing.credential, need.databases)]
 
 
@@ -302,7 +301,7 @@ def _missing(instance: Instance, need: _Need) -> GateReason:
     provider = next(iter(each.name for each in instance.providers), "" if key is None else key.provider)
     name = sql_name("" if key is None else key.name, "KEY")
     return reason(
-        Condition.KEY_NOT_ON_REPLICA,
+        "key_not_on_replica",
         server=instance.server_name,
         thumbprint=need.thumbprint,
         databases=str(need),

@@ -18,7 +18,7 @@ from exporter.core.names import is_same_host
 from exporter.core.values import Vantage
 from exporter.knowledge.verdict import vantage_text
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.gate.conditions import Condition, ExporterState, GateReason, Moment, Shown, TargetState, reason, shown
+from exporter.sqlserver.gate.conditions import ExporterState, GateReason, Moment, Shown, TargetState, reason, shown
 from exporter.sqlserver.gate.dependencies import lists
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, Dependency
 from exporter.sqlserver.instance import Instance, listed, printable
@@ -76,7 +76,7 @@ def failures(requested: Requested, chosen: Sequence[Instance], now: float) -> It
         if found.unread is not None:
             yield url, found.unread, matters
         if abs(found.at - now) > CLOCK_TOLERANCE:
-            yield url, reason(Condition.CLOCKS_DIFFER, url=url, at=moment(found.at), now=moment(now)), matters
+            yield url, reason("clocks_differ", url=url, at=moment(found.at), now=moment(now)), matters
 
 
 def targets_by_key(states: Iterable[ExporterState]) -> TargetsByKey:
@@ -106,7 +106,7 @@ def compared(dependencies: Iterable[Dependency], targets: TargetsByKey) -> tuple
         for working in [each for each in others if each.ready and refused][:1]:
             despite.setdefault((one.key, _verdict(refused[0]), _verdict(working)), []).append(one.server)
     return [
-        reason(Condition.EXPORTERS_DISAGREE, key=key, own=own, other=other, servers=listed(servers))
+        reason("exporters_disagree", key=key, own=own, other=other, servers=listed(servers))
         for (key, own, other), servers in against.items()
     ], [
         shown(f"exporters disagree on {key} for {listed(servers)}: {own}, which counts; {other}")
@@ -151,7 +151,7 @@ def state_of(content: Mapping[str, Any], url: str) -> ExporterState | GateReason
         targets = tuple(msgspec.convert({**row, **about}, TargetState, dec_hook=_read) for row in head.targets)
     except msgspec.ValidationError as error:
         if missing := _MISSING.search(str(error)):
-            return reason(Condition.EXPORTER_OLD, url=url, field=missing[1])
+            return reason("exporter_old", url=url, field=missing[1])
         found = _FIELD.search(str(error))
         return _foreign(url, "targets" if found is None else found[1])
     if any(each.ready and each.why != "ready" for each in targets):
@@ -160,7 +160,7 @@ def state_of(content: Mapping[str, Any], url: str) -> ExporterState | GateReason
 
 
 def _foreign(url: str, field: str) -> GateReason:
-    return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"its field {field} has a value of another kind")
+    return reason("exporter_foreign", url=url, cause=f"its field {field} has a value of another kind")
 
 
 def read_readings(data: bytes, url: str) -> tuple[SqlServerReading, ...] | GateReason:
@@ -173,7 +173,7 @@ def read_readings(data: bytes, url: str) -> tuple[SqlServerReading, ...] | GateR
         try:
             readings.append(reading_from(values))
         except ValueError as error:
-            return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"SQL Server {number} of its list {error}")
+            return reason("exporter_foreign", url=url, cause=f"SQL Server {number} of its list {error}")
     return tuple(readings)
 
 
@@ -183,9 +183,9 @@ def _content(data: bytes, url: str, name: str, words: str, most: int) -> Any | G
         # JSON's own guess of the encoding would take UTF-16, which no exporter sends.
         content = json.parse(data.decode("utf-8"), most)
     except json.TooManyValuesError as error:
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has {error}")
+        return reason("exporter_foreign", url=url, cause=f"it has {error}")
     except ValueError:
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause="it is not JSON in UTF-8")
+        return reason("exporter_foreign", url=url, cause="it is not JSON in UTF-8")
     if not isinstance(content, dict) or not isinstance(content.get(name), list):
-        return reason(Condition.EXPORTER_FOREIGN, url=url, cause=f"it has no list of {words}")
+        return reason("exporter_foreign", url=url, cause=f"it has no list of {words}")
     return content

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -19,7 +18,7 @@ from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.calls import CALLS, SIGNERS, TRACE, proving_call
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time, thumbprint_of
-from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
+from exporter.sqlserver.gate.conditions import Evidence, GateReason, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
 from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
 from exporter.sqlserver.keys import REGISTRY
@@ -55,25 +54,6 @@ _WITHOUT_RHYTHM: Final = frozenset({ProofSource.START, ProofSource.CALL})
 Cell = str | int | None
 
 
-class Evidence(StrEnum):
-    """A row of the table."""
-
-    VAULT = "vault"
-    READ = "read"
-    CLOCK = "clock"
-    INSIDE = "inside"
-    OPEN = "open"
-    ROOM = "room"
-    USED = "used"
-    SECRET = "secret"  # noqa: S105 - no secret
-    UNFAILED = "unfailed"
-    LOG = "log"
-    RECENT = "recent"
-    NODES = "nodes"
-    REQUESTS = "requests"
-    EXPORTERS = "exporters"
-
-
 @dataclass(frozen=True, slots=True)
 class EvidenceText:
     """What must be there, where it comes from, and what a missing row is answered with."""
@@ -84,91 +64,49 @@ class EvidenceText:
 
 
 EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
-    Evidence.VAULT: EvidenceText(
+    "vault": EvidenceText(
         "the vault gives this key version to this identity",
         "a target that lists the SQL Server: ready now and for `--for`, unwrapped within `--unwrap-age`, its credential valid beyond `--window`; "
         "for a managed identity, that of an exporter on its computer",
         "not ready; not known without a verdict or without a target"),
-    Evidence.READ: EvidenceText(
+    "read": EvidenceText(
         "what was read is whole and fresh", "each section that a row rests on, read as a whole within `--reading-age`", "not known"),
-    Evidence.CLOCK: EvidenceText(
+    "clock": EvidenceText(
         "the clocks agree", "the server's clock against the exporter's, within five minutes", "not known"),
-    Evidence.INSIDE: EvidenceText(
+    "inside": EvidenceText(
         "SQL Server has what it signs in with", "the EKM option, the provider, the key, its login and that login's credential", "not ready"),
-    Evidence.OPEN: EvidenceText(
+    "open": EvidenceText(
         "every database under the key is open", "the states of the databases", "not ready"),
-    Evidence.ROOM: EvidenceText(
+    "room": EvidenceText(
         "the logs have room", "the logs' size and growth, while backups or a target fail", "not ready below four hours"),
-    Evidence.USED: EvidenceText(
+    "used": EvidenceText(
         "this node itself used this key, and nothing that it rests on changed since",
         "a start that opened, or a backup that finished, of a database under this key on this node, or successful `SqlCryptOpenSession` and `SqlCryptDecrypt` of its provider, if a "
         "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and, seen two hours before, one credential there, and the registry no other key: begun two hours after the credential was altered, the key "
         "was set or encryption began (a start at once; a managed identity 24 hours), and after provider, DLL, option and mapping were first seen as they are",
         "not known"),
-    Evidence.SECRET: EvidenceText(
+    "secret": EvidenceText(
         "the secret that this node holds is still good",
         "a use begun two hours after the latest change or refusal on any node of the same client, and after the known end of a secret that this node may hold",
         "not known; not ready if all of these secrets have ended"),
-    Evidence.UNFAILED: EvidenceText(
+    "unfailed": EvidenceText(
         "nothing failed since", "no line with a provider's number in the error log, and no failed backup of a database under the key",
         "not ready; a failed backup alone: not known"),
-    Evidence.LOG: EvidenceText(
+    "log": EvidenceText(
         "the error log says so for the whole time", "the log and its archives, read back to the use. Without the right to read it: a backup within its rhythm",
         "not known"),
-    Evidence.RECENT: EvidenceText(
+    "recent": EvidenceText(
         "the use is not too old",
         "a backup: 1.5 times the second-longest gap between such backups in 35 days (fewer than three gaps: 25 hours for log backups, 8 days for others). "
         "A start: 35 days, a call: 8 days, unless backups stopped on every replica",
         "not known"),
-    Evidence.NODES: EvidenceText(
+    "nodes": EvidenceText(
         "the same for each node that the databases may move to", "the replicas of their groups, and the nodes of a failover cluster instance", "as above"),
-    Evidence.REQUESTS: EvidenceText(
+    "requests": EvidenceText(
         "the restart stays below the vault's limit", "the databases of the instances that restart together", "not ready"),
-    Evidence.EXPORTERS: EvidenceText(
+    "exporters": EvidenceText(
         "the exporters answer and agree", "the answers of each exporter", "not known"),
 }  # fmt: skip
-
-
-# The row whose evidence is missing, by condition.
-_OF_ROW: Final[Mapping[Condition, Evidence]] = {
-    condition: row
-    for row, conditions in {
-        Evidence.VAULT: (
-            Condition.NOT_READY, Condition.STAGED_ONLY, Condition.WAS_NOT_READY, Condition.CREDENTIAL_EXPIRES, Condition.NO_VERDICT,
-            Condition.SHORT_HISTORY, Condition.EXPIRY_UNKNOWN, Condition.UNWRAP_OLD, Condition.KEY_WITHOUT_TARGET, Condition.OTHER_TARGET_FAILS,
-            Condition.SERVER_NOT_LISTED,
-        ),
-        Evidence.READ: (
-            Condition.READING_OLD, Condition.NOT_READ_ITSELF, Condition.INVENTORY_MISSING, Condition.INVENTORY_UNUSABLE,
-            Condition.INSTANCE_NOT_READ, Condition.INVENTORY_OLD, Condition.INVENTORY_GAP, Condition.SECTION_KEPT, Condition.INSTANCE_KEPT,
-            Condition.SERVER_CONTESTED,
-        ),
-        Evidence.CLOCK: (Condition.SERVER_CLOCK,),
-        Evidence.INSIDE: (
-            Condition.PROVIDER_DISABLED, Condition.EKM_DISABLED, Condition.CREDENTIAL_MISSING, Condition.CREDENTIAL_GUESSED,
-            Condition.KEY_NOT_ON_REPLICA, Condition.IDENTITY_UNSUPPORTED,
-        ),
-        Evidence.OPEN: (Condition.DATABASE_CLOSED,),
-        Evidence.ROOM: (Condition.LOG_FILLS,),
-        Evidence.USED: (Condition.CREDENTIAL_NOT_PROVEN,),
-        Evidence.SECRET: (Condition.CREDENTIAL_LEFT_BEHIND, Condition.SECRET_ENDED),
-        Evidence.UNFAILED: (Condition.BACKUPS_FAIL, Condition.BACKUPS_FAIL_UNEXPLAINED),
-        Evidence.LOG: (Condition.LOG_NOT_READ,),
-        Evidence.RECENT: (Condition.PROOF_OLD,),
-        Evidence.NODES: (Condition.NODE_NOT_PROVEN,),
-        Evidence.REQUESTS: (Condition.RESTART_THROTTLES, Condition.INSTANCE_THROTTLES, Condition.KEY_SIZE_UNKNOWN),
-        Evidence.EXPORTERS: (
-            Condition.EXPORTERS_DISAGREE, Condition.EXPORTER_UNREACHABLE, Condition.EXPORTER_REFUSES, Condition.EXPORTER_FOREIGN,
-            Condition.EXPORTER_OLD, Condition.CLOCKS_DIFFER,
-        ),
-    }.items()
-    for condition in conditions
-}  # fmt: skip
-
-
-def evidence_of(missing: GateReason) -> Evidence:
-    """Return the row that a reason is about."""
-    return _OF_ROW[Condition(missing.condition)]
 
 
 class _Change(NamedTuple):
@@ -397,7 +335,7 @@ def _read(case: NodeKey) -> Iterator[GateReason]:
     if old:
         age = case.now - min(case.reading.read_at.get(name, -math.inf) for name in old)
         yield reason(
-            Condition.READING_OLD,
+            "reading_old",
             server=case.server,
             sections=listed(old),
             age=ago(age) if math.isfinite(age) else "at an unknown time",
@@ -417,7 +355,7 @@ def damaged(
     found += [name for name in _lacking(reading) if name not in found] if uses_keys else []
     if found:
         gap = f"rows of {listed(found)} are incomplete, so they prove nothing"
-        yield reason(Condition.INVENTORY_GAP, servers=server, gap=gap, **question.paths)
+        yield reason("inventory_gap", servers=server, gap=gap, **question.paths)
 
 
 def _is_whole(section: str, found: Sequence[Row], *, uses_keys: bool) -> bool:
@@ -455,7 +393,7 @@ def _clocks(case: NodeKey) -> Iterator[GateReason]:
             if math.isfinite(behind)
             else "is not known"
         )
-        yield reason(Condition.SERVER_CLOCK, server=case.server, difference=text)
+        yield reason("server_clock", server=case.server, difference=text)
 
 
 def _identity(case: NodeKey) -> Iterator[GateReason]:
@@ -465,14 +403,12 @@ def _identity(case: NodeKey) -> Iterator[GateReason]:
     if case.is_managed and targets and not is_tested:
         names = listed(each.name for each in targets)
         why, paths = WHY["identity_of_another_host"], case.question.paths
-        yield reason(Condition.NO_VERDICT, target=names, where="", why=why, servers=case.server, **paths)
+        yield reason("no_verdict", target=names, where="", why=why, servers=case.server, **paths)
 
 
 def _open(case: NodeKey) -> Iterator[GateReason]:
     if case.proof.closed:
-        yield reason(
-            Condition.DATABASE_CLOSED, server=case.server, databases=closed_names(case.proof), states=closed_states(case.proof)
-        )
+        yield reason("database_closed", server=case.server, databases=closed_names(case.proof), states=closed_states(case.proof))
 
 
 def _room(case: NodeKey) -> Iterator[GateReason]:
@@ -491,7 +427,7 @@ def _room(case: NodeKey) -> Iterator[GateReason]:
                 if name in backups
                 else "no log backup is known"
             )
-            yield reason(Condition.LOG_FILLS, server=case.server, database=name, when=full_text(left), since=last)
+            yield reason("log_fills", server=case.server, database=name, when=full_text(left), since=last)
 
 
 def _used(case: NodeKey) -> Iterator[GateReason]:
@@ -516,10 +452,10 @@ def _secret(case: NodeKey) -> Iterator[GateReason]:
     uses, proof = case.new_uses or case.uses, case.proof
     last_end = max(case.secret_ends, default=math.inf)
     if last_end <= case.now and not any(use.proves(last_end, proof.grace) for use in uses):
-        yield reason(Condition.SECRET_ENDED, server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
+        yield reason("secret_ended", server=case.server, credential=proof.credential, at=clock_text(last_end, case.now))
     elif uses and not any(all(use.proves(each.at, each.grace) for each in case.secret_changes) for use in uses):
         yield reason(
-            Condition.CREDENTIAL_LEFT_BEHIND,
+            "credential_left_behind",
             server=case.server,
             cause=max(case.secret_changes, key=lambda change: change.at).text(case.now),
             key=proof.key_name,
@@ -536,7 +472,7 @@ def _unfailed(case: NodeKey) -> Iterator[GateReason]:
     if codes or failed:
         ready = bool(case.dependency.targets) and all(target.ready for target in case.dependency.targets)
         yield reason(
-            Condition.BACKUPS_FAIL if codes else Condition.BACKUPS_FAIL_UNEXPLAINED,
+            "backups_fail" if codes else "backups_fail_unexplained",
             server=case.server,
             codes=" and ".join(map(_code_text, codes)),
             since=clock_text(max(min(each.first_at for each in codes or failed), since), case.now),
@@ -553,7 +489,7 @@ def _log(case: NodeKey) -> Iterator[GateReason]:
         return
     if "errors" not in case.reading.read_at and is_denied(case.reading.document.errors.get("errors", "")):
         if not any(use.source not in _WITHOUT_RHYTHM and _is_recent(use, case) for use in case.good_uses):
-            yield reason(Condition.LOG_NOT_READ, server=case.server, cause="the login may not read it")
+            yield reason("log_not_read", server=case.server, cause="the login may not read it")
         return
     fresh = all(case.is_fresh(case.reading, name) for name in ("errors", "log"))
     spans = [(cell_time(row, "since_utc"), cell_time(row, "until_utc")) for row in rows(case.reading, "log")]
@@ -565,7 +501,7 @@ def _log(case: NodeKey) -> Iterator[GateReason]:
         begun = min((since for since, _ in spans if since is not None), default=None)
         text = "what was read of it is not known" if begun is None else f"it was read from {clock_text(begun, case.now)} on"
         cause = f"{text if fresh else 'it was not read of late'}, and the last use began at {clock_text(last, case.now)}"
-        yield reason(Condition.LOG_NOT_READ, server=case.server, cause=cause)
+        yield reason("log_not_read", server=case.server, cause=cause)
 
 
 def _recent(case: NodeKey) -> Iterator[GateReason]:
@@ -573,7 +509,7 @@ def _recent(case: NodeKey) -> Iterator[GateReason]:
     if good and not any(_is_recent(use, case) for use in good):
         last = max(good, key=lambda use: use.at)
         yield reason(
-            Condition.PROOF_OLD,
+            "proof_old",
             server=case.server,
             key=case.proof.key_name,
             proof=last.text(case.now),
@@ -586,7 +522,7 @@ def _nodes(case: NodeKey) -> Iterator[GateReason]:
     instance = case.dependency.usage.instance
     if not instance.nodes and not instance.host.casefold().startswith(case.node):  # a long name is cut in that of the node
         gap = "it runs on a node of another name, and the nodes of its cluster are not known"
-        yield reason(Condition.INVENTORY_GAP, servers=case.server, gap=gap, **case.question.paths)
+        yield reason("inventory_gap", servers=case.server, gap=gap, **case.question.paths)
     changed = [row for row in case.fingerprints if row.get("what") == "provider" and row.get("first") == 0]
     oldest = case.at - min(35 * DAY, case.question.proof_age)
     earliest = max((oldest, *(cell_time(row, "since_utc") or math.inf for row in changed)))
@@ -599,28 +535,28 @@ def _nodes(case: NodeKey) -> Iterator[GateReason]:
         host = node.partition(".")[0]
         at = started_on.get(host, -math.inf)
         if host not in (case.node, *case.ready_hosts) and not earliest <= at <= case.at + CLOCK_TOLERANCE:
-            yield replace(reason(Condition.NODE_NOT_PROVEN, server=case.server, node=node), server=node)
+            yield replace(reason("node_not_proven", server=case.server, node=node), server=node)
 
 
 # In the order of the table. What targets lack is found in `assess`, too.
 _ROWS: Final[Mapping[Evidence, _Row]] = {
-    Evidence.VAULT: _identity,
-    Evidence.READ: _read,
-    Evidence.CLOCK: _clocks,
-    Evidence.OPEN: _open,
-    Evidence.ROOM: _room,
-    Evidence.USED: _used,
-    Evidence.SECRET: _secret,
-    Evidence.UNFAILED: _unfailed,
-    Evidence.LOG: _log,
-    Evidence.RECENT: _recent,
-    Evidence.NODES: _nodes,
+    "vault": _identity,
+    "read": _read,
+    "clock": _clocks,
+    "open": _open,
+    "room": _room,
+    "used": _used,
+    "secret": _secret,
+    "unfailed": _unfailed,
+    "log": _log,
+    "recent": _recent,
+    "nodes": _nodes,
 }
 
 
 def unread_readiness(one: Dependency, suffix: str, vault: Iterable[GateReason], now: float) -> RestartReadiness:
     """Return what a restart lacks for a key of a node that no exporter reads."""
-    unread = replace(reason(Condition.NOT_READ_ITSELF, server=one.server + suffix, key=one.usage.key.name), server=one.server)
+    unread = replace(reason("not_read_itself", server=one.server + suffix, key=one.usage.key.name), server=one.server)
     return RestartReadiness(one.server, "", one.usage.key.thumbprint, one.usage.key.name, (*vault, unread), now)
 
 
@@ -689,7 +625,7 @@ def _refused_at(server: ServerProof) -> float | None:
 def _not_proven(case: NodeKey, cause: str, since: float = -math.inf) -> GateReason:
     """Return what is not proven, and from when on a backup settles it; a time that is past or unknown needs no wait."""
     when = f"from {clock_text(since, case.now)} on" if case.now < since < math.inf else "from now on"
-    return reason(Condition.CREDENTIAL_NOT_PROVEN, server=case.server, cause=cause, database=case.database, when=when)
+    return reason("credential_not_proven", server=case.server, cause=cause, database=case.database, when=when)
 
 
 def _code_text(code: ReportedCode) -> str:

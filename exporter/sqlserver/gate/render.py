@@ -13,7 +13,6 @@ from exporter.sqlserver.gate.assess import percent
 from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, GateReason
 from exporter.sqlserver.gate.exporters import place_of
 from exporter.sqlserver.gate.inputs import Answer
-from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.sqlserver.instance import counted, listed
 from exporter.sqlserver.proof import proof_text
 
@@ -106,7 +105,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
                 "key_name": one.key_name,
                 "thumbprint": one.thumbprint,
                 "answer": one.answer(answer.now),
-                "missing": sorted({evidence_of(each) for each in one.missing}),
+                "missing": sorted({each.evidence for each in one.missing}),
                 "holds_until": moment(one.until) if math.isfinite(one.until) else None,
             }
             for one in answer.readiness
@@ -120,7 +119,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
 
 def missing_row(one: GateReason) -> dict[str, Any]:
     """Return a reason with the row of the evidence that it is about."""
-    return {"condition": one.condition, "evidence": evidence_of(one).value, "known": one.known, "text": one.text, "fix": one.fix}
+    return {"condition": one.condition, "evidence": one.evidence, "known": one.known, "text": one.text, "fix": one.fix}
 
 
 def _moment(at: float | None) -> str | None:
@@ -170,7 +169,7 @@ def _details(answer: Answer) -> Iterator[str]:
     for vault in answer.forecast:
         yield f"restart: {counted(vault.unwraps.total(), 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
     for each in answer.accepted:
-        yield f"accepted ({evidence_of(each)}@{each.server}): {each.text}"
+        yield f"accepted ({each.evidence}@{each.server}): {each.text}"
     yield from (f"note: {one}" for one in answer.notes)
     last = [] if answer.vantage is None else [f"Reported as {vantage_text(answer.vantage)}."]
     if (untested := _not_tested(answer)) and (last or answer.several):

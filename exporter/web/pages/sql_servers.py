@@ -11,7 +11,6 @@ from exporter.presentation.sql import SqlCause, difference_text, ended_at, first
 from exporter.sqlserver.calls import calls_text, failed_call, lacks_session
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.gate.readiness import Evidence, evidence_of
 from exporter.sqlserver.instance import counted
 from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, worked_text
 from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, most_urgent, stalled_text, times_text
@@ -126,7 +125,7 @@ def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
     if server.state is ProofState.PROVEN and view.readiness.ready is False:
         return element("span", "last worked", class_="state unsure")
     restart = view.restart.get(proof_key(server))
-    if server.state is ProofState.PROVEN and restart is not None and Evidence.SECRET in map(evidence_of, restart.missing):
+    if server.state is ProofState.PROVEN and restart is not None and any(each.evidence == "secret" for each in restart.missing):
         return element("span", "old secret?", class_="state unsure")
     return proof_badge(server.state_at(view.now), over)
 

@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from exporter.metrics.sql_server import readiness_samples
-from exporter.sqlserver.gate.readiness import evidence_of
 from exporter.web.pages.sql_servers import restart_section
 from tests.integration.sqlservers.harness import Story, StoryRunner
 from tests.integration.sqlservers.stories import Event, day, fault, recovered, restart
@@ -246,7 +245,7 @@ def test_page_and_series_show_the_incident(name):
     samples = [readiness_samples([each], NOW) for each, _ in missing]
     for (each, one), values in zip(missing, samples, strict=True):
         assert f"{each.server}, key {each.key_name}: " in page
-        labels = ("evidence", evidence_of(one)), ("answer", "not_ready" if one.known else "not_known")
+        labels = ("evidence", one.evidence), ("answer", "not_ready" if one.known else "not_known")
         assert labels in [found[2:] for found, _ in values["mssql_ekm_restart_missing_info"]]
         until = [at for _, at in values["mssql_ekm_restart_ready_until_timestamp_seconds"]]
         assert until == ([0.0] if each.answer(NOW) == "not_ready" else [])

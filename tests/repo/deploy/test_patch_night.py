@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from exporter.cli.main import build_parser
-from exporter.sqlserver.gate.conditions import Condition
+from exporter.sqlserver.gate.conditions import CONDITIONS
 from exporter.sqlserver.gate.render import as_json
 from tests.repo.deploy.test_guides import text
 from tests.support.gate_factories import answer, row
@@ -28,7 +28,7 @@ def test_page_has_commands():
 def test_page_names_every_condition():
     table = PAGE.split("## The conditions")[1].split("## ")[0]
     named = {name for line in table.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split("|")[1])}
-    assert named - {"condition"} == set(Condition)
+    assert named - {"condition"} == set(CONDITIONS)
 
 
 def test_page_names_every_json_field():

@@ -40,7 +40,7 @@ from tests.unit.clients.test_peers import answering, giving, raw
 async def test_failed_request_is_a_reason(server, condition, text):
     async with server as url:
         found = await fetch_state(ApiAccess(url=f"{url}/", timeout=PATIENCE))
-    assert (found.condition.value, found.text) == (condition, text.format(url=url))
+    assert (found.condition, found.text) == (condition, text.format(url=url))
 
 
 async def test_readings_of_an_exporter_are_known():
@@ -65,7 +65,7 @@ async def test_readings_of_an_exporter_are_known():
 async def test_readings_that_are_not_given_are_a_reason(status, condition, text):
     async with answering(giving(status=status)) as url:
         found = await fetch_readings(ApiAccess(url=f"{url}/", timeout=PATIENCE))
-    assert (found.condition.value, found.text) == (condition, text.format(url=url))
+    assert (found.condition, found.text) == (condition, text.format(url=url))
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ async def test_exporter_has_targets_and_readings(targets, readings, condition):
     async with answering(respond) as url:
         found = await fetch_exporter(ApiAccess(url=f"{url}/", timeout=PATIENCE))
     if targets != 200:
-        assert found.condition.value == condition
+        assert found.condition == condition
         return
     assert (found.url, len(found.targets)) == (url, 1)
     assert found.readings == (() if condition else (an_unread_server(),))
-    assert (found.unread and found.unread.condition.value) == condition
+    assert (found.unread and found.unread.condition) == condition
 
 
 async def test_password_that_is_sent_back_is_hidden(tmp_path):

@@ -32,7 +32,7 @@ from exporter.metrics.sql_server import (
 from exporter.metrics.sql_server_families import FEW, MOST, SQL_SERVER_METRICS
 from exporter.sqlserver.alerting import WatchedServer, watched
 from exporter.sqlserver.document import MOST_ROWS
-from exporter.sqlserver.gate.conditions import Condition, reason
+from exporter.sqlserver.gate.conditions import reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
 from exporter.sqlserver.proof import ProofSource, ServerProof
@@ -65,12 +65,12 @@ READY = RestartReadiness("N1\\SQLPRD01", "n1\\SQLPRD01", "0x2C56", "key_2C56", (
 NOT_KNOWN = replace(
     READY,
     missing=(
-        reason(Condition.SERVER_CLOCK, server="N1", difference="is not known"),
-        reason(Condition.LOG_NOT_READ, server="N1", cause="x"),
+        reason("server_clock", server="N1", difference="is not known"),
+        reason("log_not_read", server="N1", cause="x"),
     ),
 )
 NOT_READY = replace(
-    NOT_KNOWN, missing=(*NOT_KNOWN.missing, reason(Condition.DATABASE_CLOSED, server="N1", databases="[a]", states="SUSPECT"))
+    NOT_KNOWN, missing=(*NOT_KNOWN.missing, reason("database_closed", server="N1", databases="[a]", states="SUSPECT"))
 )
 
 

@@ -13,7 +13,7 @@ from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.audit import MOST_SERVERS, MOST_TARGETS
 from exporter.sqlserver.audit import sheet
-from exporter.sqlserver.gate.conditions import Condition, GateReason
+from exporter.sqlserver.gate.conditions import GateReason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.web import api
 from tests.support import factories
@@ -110,7 +110,7 @@ async def test_server_has_its_restart_readiness():
     reading = made.readings[0]
     made.restart = [RestartReadiness("N1", reading.address, "0x2C56", "key_2C56", (), NOW + 60)]
     assert (await facts_of(made))["sql_servers"][0]["restart"] == "ready"
-    unread = GateReason(Condition.INSTANCE_NOT_READ, "the inventory does not have N1", "Read it again", known=False)
+    unread = GateReason("instance_not_read", "the inventory does not have N1", "Read it again", known=False)
     made.restart = [replace(made.restart[0], missing=(unread,))]
     row = (await facts_of(made))["sql_servers"][0]
     assert (row["restart"], row["restart_missing"]) == ("not_known", unread.text)

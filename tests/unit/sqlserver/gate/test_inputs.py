@@ -4,7 +4,7 @@ import pytest
 
 from exporter.sqlserver.document import RegistryUri
 from exporter.sqlserver.gate.assess import assess
-from exporter.sqlserver.gate.conditions import Condition, GateReason, reason
+from exporter.sqlserver.gate.conditions import GateReason, reason
 from exporter.sqlserver.gate.inputs import Inventory, Question, RestartReadiness
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import NOW, URIS, URL, V2, VAULT, answer, answer_of, conditions, document, row, state
@@ -12,7 +12,7 @@ from tests.support.sql_inventory import altering, replacing
 from tests.support.sql_readings import a_reading, an_unread_server, with_growing_logs
 from tests.support.values import replace
 
-MISSING = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
+MISSING = reason("inventory_missing", path="targets.d/inventory.json", folder="targets.d")
 OTHER = "http://n2:10377"
 TIMES = dict.fromkeys(a_reading().read_at, NOW - 300)
 
@@ -58,7 +58,7 @@ def test_missing_file_matters_for_a_replica_without_a_reading():
 
 
 def test_damaged_file_stays_a_reason():
-    damaged = reason(Condition.INVENTORY_UNUSABLE, cause="not JSON", folder="targets.d")
+    damaged = reason("inventory_unusable", cause="not JSON", folder="targets.d")
     found = assess(Question(every=True), damaged, {URL: state(URL, readings=[minutes_old()])}, now=NOW)
     assert conditions(found) == ["inventory_unusable"]
 
@@ -183,7 +183,7 @@ def test_two_exporters_know_one_server_by_two_addresses(address, sections, is_on
         if is_one:
             assert (found.verdict, found.instances) == ("ready", ("N1\\SQLPRD01",))
             continue
-        (text,) = [one.text for one in found.reasons if one.condition is Condition.SERVER_CONTESTED]
+        (text,) = [one.text for one in found.reasons if one.condition == "server_contested"]
         both = " and ".join(sorted([address, "n1.contoso.com\\SQLPRD01"]))
         assert text == f"{both} both answer as N1\\SQLPRD01, so which of them is that SQL Server is not known"
         assert found.verdict == "not_known"
@@ -205,7 +205,7 @@ def test_file_alone_keeps_its_reasons_for_kept_sections():
 
 
 def test_what_is_wrong_is_missing_first():
-    doubtful, wrong = (GateReason(Condition.NOT_READY, "text", "fix", known=known) for known in (False, True))
+    doubtful, wrong = (GateReason("not_ready", "text", "fix", known=known) for known in (False, True))
     for missing, first in (((doubtful, wrong), wrong), ((doubtful,), doubtful), ((), None)):
         readiness = RestartReadiness("n1", "n1", "", "key", missing, NOW)
         assert readiness.first_missing is first

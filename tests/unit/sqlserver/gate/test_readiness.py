@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.sqlserver.gate.conditions import CONDITIONS, Condition, GateReason
-from exporter.sqlserver.gate.readiness import EVIDENCE, Evidence, evidence_of
+from exporter.sqlserver.gate.conditions import CONDITIONS
+from exporter.sqlserver.gate.readiness import EVIDENCE
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import DAY, HOUR, NOW, URIS, answer, answer_of, conditions, row, state
 from tests.support.sql_readings import SESSION, a_call, a_reading, proof_rows, sections_of, with_growing_logs
@@ -90,7 +90,7 @@ def called(*calls, uris=URIS[:1], **session):
 
 
 CASES = {
-    Evidence.READ: [
+    "read": [
         ("nothing is changed", reading(), []),
         ("backups of two hours ago", reading(aged=["backups"]), ["reading_old"]),
         ("nodes of two hours ago", reading(aged=["nodes"]), ["reading_old"]),
@@ -107,18 +107,18 @@ CASES = {
         ("no row of the providers", reading(providers=[]), ["inventory_gap", "inventory_gap"]),
         ("no fingerprints", reading(changes=None), ["inventory_gap", "credential_not_proven"]),
     ],
-    Evidence.CLOCK: [
+    "clock": [
         ("five minutes", reading(about={"clock_behind": -300.0}), []),
         ("more", reading(about={"clock_behind": -301.0}), ["server_clock"]),
         ("a day ahead", reading(about={"clock_behind": 26 * HOUR}), ["server_clock"]),
         ("no number", reading(about={"clock_behind": float("nan")}), ["server_clock"]),
         ("not known", reading(about={"clock_behind": None}), ["server_clock"]),
     ],
-    Evidence.INSIDE: [("the key's login has no credential", reading(keys=WITHOUT_CREDENTIAL), ["credential_missing"])],
-    Evidence.OPEN: [
+    "inside": [("the key's login has no credential", reading(keys=WITHOUT_CREDENTIAL), ["credential_missing"])],
+    "open": [
         ("did not open", reading(databases=[sections_of()["databases"][0] | {"state": "RECOVERY_PENDING"}]), ["database_closed"]),
     ],
-    Evidence.USED: [
+    "used": [
         ("neither start nor backup", reading(opened=[], backups=[]), ["inventory_gap", "credential_not_proven"]),
         ("altered, and a backup two hours later", reading(credentials=credential(f"{TODAY}17:00:00")), []),
         ("a second less", reading(credentials=credential(f"{TODAY}17:00:01")), ["credential_not_proven"]),
@@ -171,7 +171,7 @@ CASES = {
         ("a second credential of it", reading(credentials=[*ALTERED["credentials"], *credential(f"{TODAY}01:00:00", name="other")], **called()),
          ["credential_not_proven"]),
     ],
-    Evidence.SECRET: [
+    "secret": [
         ("a known end of months ago", reading(changes=ended("2026-08-01T00:00:00")), []),
         ("of tomorrow", reading(changes=ended("2026-11-27T00:00:00")), []),
         ("one of two ended since", reading(changes=ended(f"{TODAY}18:00:00", "2026-12-27T00:00:00")), ["credential_left_behind"]),
@@ -179,7 +179,7 @@ CASES = {
         ("all ended, and no use is known", reading(changes=ended("2026-08-01T00:00:00"), **START_ONLY, opened=[]),
          ["inventory_gap", "credential_not_proven", "secret_ended"]),
     ],
-    Evidence.UNFAILED: [
+    "unfailed": [
         ("a code", reading(errors=[error("3303", "19:10:00")]), ["backups_fail"]),
         ("a number that nobody knows", reading(errors=[error("9999", "19:10:00")]), ["backups_fail"]),
         ("a line without a number", reading(errors=[error("other", "19:10:00")]), ["backups_fail"]),
@@ -195,7 +195,7 @@ CASES = {
         ("with a code", reading(errors=[error("3041", "19:10:00"), error("3303", "19:10:00")]), ["backups_fail"]),
         ("a device", reading(errors=[error("18204", "19:10:00")]), []),
     ],
-    Evidence.LOG: [
+    "log": [
         ("from the last use on", reading(log=[READ_LOG | {"since_utc": f"{TODAY}19:00:00"}]), []),
         ("from a second later on", reading(log=[READ_LOG | {"since_utc": f"{TODAY}19:00:01"}]), ["log_not_read"]),
         ("until an hour ago", reading(log=[READ_LOG | {"until_utc": f"{TODAY}19:00:00"}]), ["log_not_read"]),
@@ -206,7 +206,7 @@ CASES = {
         ("no right, with backups", reading(lacks={"errors": DENIED}), []),
         ("no right, and a start alone", reading(lacks={"errors": DENIED}, **START_ONLY), ["log_not_read"]),
     ],
-    Evidence.RECENT: [
+    "recent": [
         ("a call of eight days ago", reading(credentials=credential("2026-11-17T00:00:00"), **START_ONLY, **called(OLD_CALL)), ["proof_old"]),
         ("log backups every hour", reading(backups=[backup("18:30")]), []),
         ("one is missing", reading(backups=[backup("18:00")]), ["proof_old"]),
@@ -232,13 +232,12 @@ def of(*readings, rows=(OF_APP,), **question):
 def test_what_is_missing(row, read, expected):
     found = of(read)
     assert conditions(found) == expected
-    assert not expected or row in {evidence_of(each) for each in found.reasons}
+    assert not expected or row in {each.evidence for each in found.reasons}
     assert {each.known for each in found.reasons} <= {False} or found.verdict == "not_ready"
 
 
 def test_every_row_has_a_condition_and_every_condition_a_row():
-    rows = {evidence_of(GateReason(each, "", "", known=each in CONDITIONS)) for each in Condition}
-    assert rows == {*Evidence} == {*EVIDENCE}
+    assert {each.evidence for each in CONDITIONS.values()} == {*EVIDENCE}
 
 
 def growing(*, sections=None, **changes):
@@ -347,7 +346,7 @@ def test_rate_of_hours_ago_is_none():
 )
 def test_text_says_what_and_since_when(found, text):
     assert text in found.reasons[0].text
-    assert all(each.server == "N1\\SQLPRD01" for each in found.reasons if evidence_of(each) is not Evidence.READ)
+    assert all(each.server == "N1\\SQLPRD01" for each in found.reasons if each.evidence != "read")
 
 
 def test_failed_device_is_a_note():
@@ -523,5 +522,5 @@ def test_narrow_question_keeps_what_is_known():
 
 def test_server_that_nobody_reads_is_not_known():
     (found,) = answer(vault_side=False).reasons
-    assert found.condition == Condition.NOT_READ_ITSELF
+    assert found.condition == "not_read_itself"
     assert "--vault-side" in found.fix

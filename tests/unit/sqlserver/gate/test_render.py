@@ -7,7 +7,7 @@ import pytest
 from exporter.core.secrets import remember
 from exporter.knowledge.verdict import NOT_TESTED
 from exporter.sqlserver.gate.assess import assess
-from exporter.sqlserver.gate.conditions import Condition, reason
+from exporter.sqlserver.gate.conditions import reason
 from exporter.sqlserver.gate.inputs import Question
 from exporter.sqlserver.gate.render import as_json, as_text
 from tests.support.gate_factories import DAY, HOUR, NOW, URL, VAULT, answer, answer_of, document, row, state, time_of
@@ -72,8 +72,8 @@ def test_known_reasons_come_before_unknown_ones():
 
 
 def test_text_of_unknown_state_begins_with_not_known():
-    silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
-    missing = reason(Condition.INVENTORY_MISSING, path="targets.d/inventory.json", folder="targets.d")
+    silent = reason("exporter_unreachable", url=URL, cause="connection refused")
+    missing = reason("inventory_missing", path="targets.d/inventory.json", folder="targets.d")
     text = as_text(assess(Question(every=True), missing, {URL: silent}, now=NOW))
     assert text.splitlines()[0] == "not known: 2 reasons"
     assert len(text.splitlines()) == 6
@@ -178,7 +178,7 @@ def test_json_has_the_documented_fields():
 
 
 def test_json_without_an_exporter_has_nulls():
-    silent = reason(Condition.EXPORTER_UNREACHABLE, url=URL, cause="connection refused")
+    silent = reason("exporter_unreachable", url=URL, cause="connection refused")
     found = as_json(assess(Question(every=True), silent, {URL: silent}, now=NOW))
     assert (found["vantage"], found["keys"], found["targets"], found["forecast"]) == (None, [], [], [])
 

@@ -11,7 +11,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED
 from exporter.sqlserver import proof
 from exporter.sqlserver.differences import DifferenceKind
-from exporter.sqlserver.gate.conditions import Condition, reason
+from exporter.sqlserver.gate.conditions import reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.web import api, app
 from exporter.web.pages import fleet as fleet_module
@@ -578,7 +578,7 @@ async def test_json_and_bundle_have_the_differences():
     }
 
 
-CLOCK = reason(Condition.SERVER_CLOCK, server="N1\\SQLPRD01", difference="is not known")
+CLOCK = reason("server_clock", server="N1\\SQLPRD01", difference="is not known")
 READY = RestartReadiness("N1\\SQLPRD01", "n1", "0x2C56", "key_2C56", (), NOW + 600)
 SUMMARY = "Restart of SQL Servers, as this exporter sees it:"
 
@@ -608,9 +608,7 @@ async def test_restart_readiness_stands_on_both_pages(change, counts, badge, lin
     assert unescape(line) in unescape(of_all)
 
 
-@pytest.mark.parametrize(
-    ("condition", "badge"), [(Condition.CREDENTIAL_LEFT_BEHIND, "old secret?"), (Condition.PROOF_OLD, "proven")]
-)
+@pytest.mark.parametrize(("condition", "badge"), [("credential_left_behind", "old secret?"), ("proof_old", "proven")])
 async def test_secret_that_may_be_gone_is_not_shown_as_proven(condition, badge):
     service = service_of("n1", readings=[growing()])
     service.restart = [replace(READY, missing=(replace(CLOCK, condition=condition),))]
