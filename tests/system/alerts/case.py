@@ -28,6 +28,9 @@ class Fired:
     labels: Mapping[str, str]
 
 
+Check = tuple[int, str, Sequence[Fired]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RuleCase:
     """`checks` are (second, alert, what fires then). `absent` are alerts that must not fire at any time.
@@ -38,10 +41,20 @@ class RuleCase:
     name: str
     exporters: Sequence[Exporter]
     length: int
-    checks: Sequence[tuple[int, str, Sequence[Fired]]] = ()
+    checks: Sequence[Check] = ()
     absent: Sequence[str] = ()
     scrape: int = 60
     apart: bool = False
+
+
+def at(alert: str, fires: Mapping[float, Sequence[Fired]]) -> list[Check]:
+    """Return checks of what fires at these minutes."""
+    return [(round(60 * minute), alert, fired) for minute, fired in fires.items()]
+
+
+def during(alert: str, fired: Sequence[Fired], *minutes: int) -> list[Check]:
+    """Return checks that this fires at each minute of a range."""
+    return [(60 * minute, alert, fired) for minute in range(*minutes)]
 
 
 def target_metric(exporter: Exporter, target: Target, **more: str) -> Fired:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tests.support.values import replace
-from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
+from tests.system.alerts.case import Fired, RuleCase, at, during, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import DISCARDED, OK, Exporter, Failed, Outcome, Target
 
@@ -41,13 +41,7 @@ def _egress() -> RuleCase:
     few = Exporter(targets=fleet([NO_DNS, NO_DNS]), instance="mon4:10377")
     on = [of_exporter(here), of_exporter(behind)]
     alone = [target_metric(one, target) for one in (some, few) for target in one.targets if target.probes[6] is not OK]
-    checks = [
-        (5 * MINUTE + 45, "EkmEgressDown", []),
-        (6 * MINUTE, "EkmEgressDown", on),
-        (9 * MINUTE, "EkmVaultSideNotReady", alone),
-        (24 * MINUTE, "EkmEgressDown", on),
-        (32 * MINUTE, "EkmEgressDown", []),
-    ]
+    checks = [*at("EkmEgressDown", {5.75: [], 6: on, 24: on, 32: []}), *at("EkmVaultSideNotReady", {9: alone})]
     absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
     exporters = [here, behind, there, some, few]
     return RuleCase(name="no outbound network", exporters=exporters, length=32 * MINUTE, checks=checks, absent=absent)
@@ -58,12 +52,7 @@ def _entra() -> RuleCase:
     here = Exporter(targets=fleet([DOWN, DOWN, SILENT, OK, OK, OK]))
     refused = Exporter(targets=fleet([Failed("token", 3303, "secret_wrong")] * 4), instance="mon2:10377")
     on = of_exporter(here)
-    checks = [
-        (5 * MINUTE + 45, "EkmEntraUnavailable", []),
-        (6 * MINUTE, "EkmEntraUnavailable", [on]),
-        (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (32 * MINUTE, "EkmEntraUnavailable", []),
-    ]
+    checks = [*at("EkmEntraUnavailable", {5.75: [], 6: [on], 32: []}), *at("EkmVaultSideNotReady", {6: []})]
     absent = ["EkmEgressDown", "EkmRegionDown", "EkmCredentialForbidden"]
     return RuleCase(name="Entra ID is down", exporters=[here, refused], length=32 * MINUTE, checks=checks, absent=absent)
 
@@ -77,12 +66,7 @@ def _region() -> RuleCase:
     ]
     exporter = Exporter(targets=[*bad, *well])
     on = Fired({"region": "westeurope", "job": "ekm", "instance": exporter.instance})
-    checks = [
-        (5 * MINUTE + 45, "EkmRegionDown", []),
-        (6 * MINUTE, "EkmRegionDown", [on]),
-        (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (32 * MINUTE, "EkmRegionDown", []),
-    ]
+    checks = [*at("EkmRegionDown", {5.75: [], 6: [on], 32: []}), *at("EkmVaultSideNotReady", {6: []})]
     absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmCredentialForbidden"]
     return RuleCase(name="a region is down", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
 
@@ -98,12 +82,7 @@ def _credential() -> RuleCase:
     exporter = Exporter(targets=[*bad, *well])
     labels = {"credential": "sql-prod", "job": "ekm", "instance": exporter.instance}
     on = Fired(labels)
-    checks = [
-        (5 * MINUTE + 45, "EkmCredentialForbidden", []),
-        (6 * MINUTE, "EkmCredentialForbidden", [on]),
-        (6 * MINUTE, "EkmForbiddenSpike", []),
-        (32 * MINUTE, "EkmCredentialForbidden", []),
-    ]
+    checks = [*at("EkmCredentialForbidden", {5.75: [], 6: [on], 32: []}), *at("EkmForbiddenSpike", {6: []})]
     absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown"]
     return RuleCase(
         name="a credential is refused by many", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent
@@ -120,7 +99,7 @@ def _firewalls() -> RuleCase:
     exporter = Exporter(targets=targets)
     on = [Fired({"credential": name, "job": exporter.job, "instance": exporter.instance}) for name in ("c0", "c1")]
     alert = "EkmCredentialForbidden"
-    checks = [(5 * MINUTE + 45, alert, []), (6 * MINUTE, alert, on), (24 * MINUTE, alert, on), (32 * MINUTE, alert, [])]
+    checks = at(alert, {5.75: [], 6: on, 24: on, 32: []})
     absent = ["EkmForbiddenSpike", "EkmEgressDown", "EkmRegionDown"]
     return RuleCase(name="firewalls of many vaults", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
 
@@ -181,10 +160,10 @@ def _region_and_a_restart() -> RuleCase:
     )
     on = [Fired({"region": "westeurope", "job": one.job, "instance": one.instance}) for one in exporters]
     alone = [target_metric(few, target) for target in few.targets[:3]]
-    checks = [(5 * MINUTE, "EkmRegionDown", [])]
-    checks += [(minute * MINUTE, "EkmRegionDown", on) for minute in range(7, 59)]
-    checks += [(minute * MINUTE, "EkmVaultSideNotReady", alone) for minute in range(10, 59)]
-    checks += [(61 * MINUTE, "EkmRegionDown", [])]
+    checks = at("EkmRegionDown", {5: []})
+    checks += during("EkmRegionDown", on, 7, 59)
+    checks += during("EkmVaultSideNotReady", alone, 10, 59)
+    checks += at("EkmRegionDown", {61: []})
     return RuleCase(name="a region and a restart", exporters=[*exporters, few], length=61 * MINUTE, checks=checks, scrape=15)
 
 
@@ -202,7 +181,7 @@ def _healed_unseen() -> RuleCase:
         region(2, [*[DISCARDED] * 20, *later]),
         region(3, [*[OK] * 30, BROKEN, *later], (46 * MINUTE, 48 * MINUTE)),
     ]
-    checks = [(70 * MINUTE, "EkmRegionDown", [])]
+    checks = at("EkmRegionDown", {70: []})
     return RuleCase(
         name="healed unseen", exporters=exporters, length=75 * MINUTE, checks=checks, absent=["EkmVaultSideNotReady"], scrape=30
     )
@@ -214,13 +193,7 @@ def _most_recover() -> RuleCase:
     left = fleet([TIMEOUT] * 10, bad=30, good=0)[8:]
     exporter = replace(exporter, targets=[*exporter.targets, *left])
     on, alone = of_exporter(exporter), [target_metric(exporter, target) for target in left]
-    checks = [
-        (6 * MINUTE, "EkmEgressDown", [on]),
-        (22 * MINUTE, "EkmEgressDown", [on]),
-        (22 * MINUTE, "EkmVaultSideNotReady", []),
-        (25 * MINUTE, "EkmEgressDown", []),
-        (25 * MINUTE, "EkmVaultSideNotReady", alone),
-    ]
+    checks = [*at("EkmEgressDown", {6: [on], 22: [on], 25: []}), *at("EkmVaultSideNotReady", {22: [], 25: alone})]
     return RuleCase(name="most vaults of a host recover", exporters=[exporter], length=30 * MINUTE, checks=checks)
 
 
@@ -228,7 +201,7 @@ def _certificate_of_a_proxy() -> RuleCase:
     """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
     exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
     on = [target_metric(exporter, target) for target in exporter.targets[:5]]
-    checks = [(5 * MINUTE, "EkmVaultSideNotReady", []), (9 * MINUTE, "EkmVaultSideNotReady", on)]
+    checks = at("EkmVaultSideNotReady", {5: [], 9: on})
     return RuleCase(name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES)
 
 

@@ -1,7 +1,7 @@
 """Expiry of credentials and certificates, and tickets about exporters."""
 
 from tests.support.values import replace
-from tests.system.alerts.case import Fired, RuleCase, of_credential
+from tests.system.alerts.case import Fired, RuleCase, at, of_credential
 from tests.system.alerts.cases.tickets import HELD, lasting, minutes, ticket
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target
 
@@ -60,9 +60,7 @@ def _others() -> RuleCase:
     on = [of_credential(exporter, canary, label_within="7d", label_role="other"), monitor]
     checks = [
         *lasting("EkmCredentialExpires", 5, 35, on),
-        (4 * MINUTE, "EkmCredentialExpiresIn1Day", []),
-        (29 * MINUTE, "EkmCredentialExpiresIn1Day", [of_credential(exporter, full)]),
-        (55 * MINUTE, "EkmCredentialExpiresIn1Day", []),
+        *at("EkmCredentialExpiresIn1Day", {4: [], 29: [of_credential(exporter, full)], 55: []}),
     ]
     return RuleCase(name="credentials that no SQL Server uses", exporters=[exporter], length=100 * MINUTE, checks=checks)
 
@@ -77,8 +75,8 @@ def _over() -> RuleCase:
     exporter = Exporter(targets=[target], more={ENDS % ("sql-prod", "declared"): f"{20 * MINUTE}x160"})
     soon = of_credential(exporter, target)
     checks = [(second, "EkmCredentialExpiresIn1Day", [soon]) for second in range(60, 34 * MINUTE, 60)]
-    checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target)])]
-    checks += [(40 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
+    checks += at("EkmCredentialExpired", {24: [of_credential(exporter, target)]})
+    checks += at("EkmCredentialExpiresIn1Day", {40: []})
     return RuleCase(name="a credential on its last day", exporters=[exporter], length=40 * MINUTE, checks=checks)
 
 
@@ -196,7 +194,7 @@ def _of_exporters() -> RuleCase:
     checks += [(50 * MINUTE, alert, [on]) for alert, on in faults.items() if alert != "EkmExporterMisconfigured"]
     problems = [Fired({**labels, "problem": problem}) for problem in ("configuration", "state directory")]
     problems.append(Fired({"job": "ekm", "instance": empty.instance, "problem": "no targets"}))
-    checks += [(50 * MINUTE, "EkmExporterMisconfigured", problems)]
+    checks += at("EkmExporterMisconfigured", {50: problems})
     checks += [(190 * MINUTE, alert, []) for alert in faults]
     checks += [(second, "EkmWatchdog", [Fired({})]) for second in (0, 190 * MINUTE)]
     return RuleCase(name="faults of exporters", exporters=[bad, good, empty], length=190 * MINUTE, checks=checks)
@@ -253,7 +251,7 @@ def _missing_shard() -> RuleCase:
     of_three = [shard(0, 3), shard(1, 3), shard(2, 3, missing)]
     of_two = [shard(0, 2), shard(1, 2), shard(1, 2, host="other")]
     alert, on = "EkmShardMissing", Fired({"job": "ekm", "of": "3"})
-    checks = [(9 * MINUTE, alert, []), (24 * MINUTE, alert, []), (32 * MINUTE, alert, [on]), (69 * MINUTE, alert, [on])]
+    checks = at(alert, {9: [], 24: [], 32: [on], 69: [on]})
     checks += [((85 + HELD) * MINUTE, alert, [])]
     return RuleCase(name="a missing shard", exporters=[*of_three, *of_two], length=150 * MINUTE, checks=checks, apart=True)
 
@@ -266,7 +264,7 @@ def _shard_that_is_down() -> RuleCase:
         instance="mon1:10379", gaps=((10 * MINUTE, 50 * MINUTE),), more={shards % 2: minutes((3, 10), ("_", 40), (3, 10))}
     )
     on = Fired({"job": "ekm", "instance": down.instance})
-    checks = [(40 * MINUTE, "EkmExporterDown", [on])]
+    checks = at("EkmExporterDown", {40: [on]})
     return RuleCase(
         name="a shard that is down",
         exporters=[*running, down],

@@ -1,6 +1,6 @@
 """Incidents that something interrupts: a lost exporter, a restart, a maintenance window, one other code. Each is one page."""
 
-from tests.system.alerts.case import Fired, RuleCase, of_credential, target_metric
+from tests.system.alerts.case import Fired, RuleCase, at, during, of_credential, target_metric
 from tests.system.alerts.cases.ends import ENDS, KNOWN
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
@@ -18,8 +18,8 @@ def _lost_exporter() -> RuleCase:
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 60, *[OK] * 30])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 83, 2)]
-    checks += [(86 * MINUTE, "EkmForbiddenSpike", [])]
+    checks = during("EkmForbiddenSpike", [page], 14, 83, 2)
+    checks += at("EkmForbiddenSpike", {86: []})
     return RuleCase(name="an incident and a lost exporter", exporters=[exporter], length=88 * MINUTE, checks=checks)
 
 
@@ -28,8 +28,8 @@ def _ended_unseen() -> RuleCase:
     target = Target(probes=[*[OK] * 10, *[FORBIDDEN] * 20, *[OK] * 40])
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 40 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(14, 53, 2)]
-    checks += [(57 * MINUTE, "EkmForbiddenSpike", [])]
+    checks = during("EkmForbiddenSpike", [page], 14, 53, 2)
+    checks += at("EkmForbiddenSpike", {57: []})
     return RuleCase(name="an incident that ends unseen", exporters=[exporter], length=58 * MINUTE, checks=checks)
 
 
@@ -38,8 +38,8 @@ def _rare_probes() -> RuleCase:
     target = Target(interval=600, probes=[OK, OK, *[FORBIDDEN] * 8, *[OK] * 6])
     exporter = Exporter(targets=[target], restarts=((48 * MINUTE, 50 * MINUTE),), more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(41, 139)]
-    checks += [(142 * MINUTE, "EkmForbiddenSpike", [])]
+    checks = during("EkmForbiddenSpike", [page], 41, 139)
+    checks += at("EkmForbiddenSpike", {142: []})
     return RuleCase(name="rare probes and a restart", exporters=[exporter], length=143 * MINUTE, checks=checks)
 
 
@@ -48,8 +48,8 @@ def _one_other_code() -> RuleCase:
     target = Target(probes=[*[OK] * 5, *[BROKEN] * 6, FORBIDDEN, *[BROKEN] * 3, THROTTLED, *[BROKEN] * 3, *[OK] * 30])
     exporter = Exporter(targets=[target], more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmVaultSideNotReady", [page]) for minute in range(9, 33)]
-    checks += [(34 * MINUTE, "EkmVaultSideNotReady", [])]
+    checks = during("EkmVaultSideNotReady", [page], 9, 33)
+    checks += at("EkmVaultSideNotReady", {34: []})
     absent = ["EkmForbiddenSpike", "EkmThrottledSpike"]
     return RuleCase(name="one other code", exporters=[exporter], length=34 * MINUTE, checks=checks, absent=absent)
 
@@ -59,7 +59,7 @@ def _planned_work() -> RuleCase:
     target = Target(probes=[OK] * 90, maintenance=(20 * MINUTE, 60 * MINUTE))
     exporter = Exporter(targets=[target], more={**SECRET, ENDS % ("sql-prod", "declared"): f"{12 * HOUR}x100"})
     page = of_credential(exporter, target)
-    checks = [(minute * MINUTE, "EkmCredentialExpiresIn1Day", [page]) for minute in range(1, 86, 5)]
+    checks = during("EkmCredentialExpiresIn1Day", [page], 1, 86, 5)
     absent = ["EkmCredentialExpires"]
     return RuleCase(name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent)
 
@@ -68,7 +68,7 @@ def _stopped() -> RuleCase:
     """A target that is no longer probed is one ticket, not two."""
     stopped = Target(name="stopped", probes=[UNREADABLE] * 10)
     exporter = Exporter(targets=[stopped, Target(name="well", probes=[OK] * 80)], more=SECRET)
-    checks = [(60 * MINUTE, "EkmTargetNotProbed", [target_metric(exporter, stopped)])]
+    checks = at("EkmTargetNotProbed", {60: [target_metric(exporter, stopped)]})
     return RuleCase(
         name="a target that stops",
         exporters=[exporter],
@@ -85,7 +85,7 @@ def _firewall_of_both() -> RuleCase:
     there = Exporter(targets=[host], instance="sql1:10377", more=SECRET)
     alert = "EkmForbiddenSpike"
     pages = [target_metric(here, central), target_metric(there, host)]
-    checks = [(10 * MINUTE, alert, []), (15 * MINUTE, alert, pages), (29 * MINUTE, alert, pages), (50 * MINUTE, alert, [])]
+    checks = at(alert, {10: [], 15: pages, 29: pages, 50: []})
     absent = ["EkmPathNotAsExpected"]
     return RuleCase(name="a firewall that blocks both", exporters=[here, there], length=50 * MINUTE, checks=checks, absent=absent)
 
@@ -102,7 +102,7 @@ def _partly_in_maintenance() -> RuleCase:
     ]
     exporter = Exporter(targets=[*planned, *failing], more=SECRET)
     page = Fired({"job": exporter.job, "instance": exporter.instance})
-    checks = [(10 * MINUTE, "EkmEgressDown", []), (12 * MINUTE, "EkmEgressDown", [page]), (42 * MINUTE, "EkmEgressDown", [])]
+    checks = at("EkmEgressDown", {10: [], 12: [page], 42: []})
     return RuleCase(name="half of a host in maintenance", exporters=[exporter], length=42 * MINUTE, checks=checks)
 
 
@@ -114,8 +114,8 @@ def _in_turn() -> RuleCase:
     exporter = Exporter(targets=[target, often], more=SECRET)
     first, second = target_metric(exporter, target), target_metric(exporter, often)
     alert = "EkmForbiddenSpike"
-    checks = [(12 * MINUTE, alert, []), *((minute * MINUTE, alert, [first]) for minute in range(14, 31))]
-    checks += [*((minute * MINUTE, alert, [first, second]) for minute in range(37, 45)), (49 * MINUTE, alert, [second])]
+    checks = [*at(alert, {12: []}), *during(alert, [first], 14, 31)]
+    checks += [*during(alert, [first, second], 37, 45), *at(alert, {49: [second]})]
     absent = ["EkmThrottledSpike", "EkmVaultSideNotReady", "EkmCredentialRefused"]
     return RuleCase(name="two codes in turn", exporters=[exporter], length=54 * MINUTE, checks=checks, absent=absent)
 
@@ -131,7 +131,7 @@ def _reboot_in_a_window() -> RuleCase:
         gaps=away,
     )
     down = [Fired({"job": "ekm", "instance": partly.instance})]
-    checks = [(23 * MINUTE, "EkmExporterDown", []), *((minute * MINUTE, "EkmExporterDown", down) for minute in range(26, 45))]
+    checks = [*at("EkmExporterDown", {23: []}), *during("EkmExporterDown", down, 26, 45)]
     return RuleCase(name="a reboot in a window", exporters=[planned, partly], length=length, checks=checks)
 
 
@@ -139,7 +139,7 @@ def _lost_in_a_window() -> RuleCase:
     """An exporter that does not come back within an hour of its window pages."""
     planned = Exporter(targets=[Target(probes=[OK] * 20, maintenance=(0, 40 * MINUTE))], gaps=((20 * MINUTE, 120 * MINUTE),))
     down = [Fired({"job": "ekm", "instance": planned.instance})]
-    checks = [(75 * MINUTE, "EkmExporterDown", []), (85 * MINUTE, "EkmExporterDown", down)]
+    checks = at("EkmExporterDown", {75: [], 85: down})
     return RuleCase(name="lost in a window", exporters=[planned], length=85 * MINUTE, checks=checks)
 
 
@@ -152,8 +152,8 @@ def _clock_behind() -> RuleCase:
     well, rare = Exporter(targets=[target]), Exporter(targets=[slow], instance="mon3:10377")
     stops = Exporter(targets=[stopped], instance="mon2:10377")
     alert = "EkmEveryProbeStale"
-    checks = [(minute * MINUTE, alert, []) for minute in range(20)]
-    checks += [(minute * MINUTE, alert, [Fired({"job": "ekm", "instance": stops.instance})]) for minute in range(32, 55)]
+    checks = during(alert, [], 20)
+    checks += during(alert, [Fired({"job": "ekm", "instance": stops.instance})], 32, 55)
     absent = ["EkmTargetNotProbed"]
     exporters = [well, rare, stops]
     return RuleCase(name="a clock that is behind", exporters=exporters, length=55 * MINUTE, checks=checks, absent=absent)
@@ -166,8 +166,8 @@ def _two_exporters_two_codes() -> RuleCase:
     there = Exporter(targets=[Target(probes=[*[OK] * 12, *[BROKEN] * 13, *[OK] * 20])], instance="sql1:10377", more=SECRET)
     pages = [target_metric(one, one.targets[0]) for one in (here, there)]
     alert = "EkmForbiddenSpike"
-    checks = [(12 * MINUTE, alert, []), (14 * MINUTE, alert, pages[:1]), (17 * MINUTE, alert, pages), (38 * MINUTE, alert, pages)]
-    checks += [(42 * MINUTE, alert, [])]
+    checks = at(alert, {12: [], 14: pages[:1], 17: pages, 38: pages})
+    checks += at(alert, {42: []})
     absent = ["EkmVaultSideNotReady"]
     return RuleCase(name="two codes of two exporters", exporters=[here, there], length=44 * MINUTE, checks=checks, absent=absent)
 
@@ -177,8 +177,8 @@ def _first_code_changes() -> RuleCase:
     target = Target(probes=[*[OK] * 5, *[BROKEN] * 2, *[FORBIDDEN] * 3, *[BROKEN] * 20, *[OK] * 30])
     exporter = Exporter(targets=[target], more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(7 * MINUTE, "EkmForbiddenSpike", []), *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(9, 44))]
-    checks += [(47 * MINUTE, "EkmForbiddenSpike", [])]
+    checks = [*at("EkmForbiddenSpike", {7: []}), *during("EkmForbiddenSpike", [page], 9, 44)]
+    checks += at("EkmForbiddenSpike", {47: []})
     absent = ["EkmVaultSideNotReady"]
     return RuleCase(name="a first code that changes", exporters=[exporter], length=48 * MINUTE, checks=checks, absent=absent)
 
@@ -188,8 +188,8 @@ def _four_intervals() -> RuleCase:
     target = Target(interval=600, probes=[OK, OK, *[BROKEN] * 4, OK, OK, BROKEN, *[OK] * 8])
     exporter = Exporter(targets=[target], more=SECRET)
     page = target_metric(exporter, target)
-    checks = [(minute * MINUTE, "EkmVaultSideNotReady", [page]) for minute in range(42, 125, 4)]
-    checks += [(30 * MINUTE, "EkmVaultSideNotReady", []), (133 * MINUTE, "EkmVaultSideNotReady", [])]
+    checks = during("EkmVaultSideNotReady", [page], 42, 125, 4)
+    checks += at("EkmVaultSideNotReady", {30: [], 133: []})
     return RuleCase(name="four intervals of ten minutes", exporters=[exporter], length=134 * MINUTE, checks=checks)
 
 
@@ -203,8 +203,8 @@ def _retyped() -> RuleCase:
     exporter = Exporter(targets=[stays, *many], more=SECRET)
     region = Fired({"region": "westeurope", "job": exporter.job, "instance": exporter.instance})
     own = target_metric(exporter, stays)
-    checks = [(20 * MINUTE, "EkmRegionDown", [region]), (20 * MINUTE, "EkmForbiddenSpike", [])]
-    checks += [(50 * MINUTE, "EkmRegionDown", []), (50 * MINUTE, "EkmForbiddenSpike", [own])]
+    checks = [*at("EkmRegionDown", {20: [region]}), *at("EkmForbiddenSpike", {20: []})]
+    checks += [*at("EkmRegionDown", {50: []}), *at("EkmForbiddenSpike", {50: [own]})]
     return RuleCase(name="one vault after a region", exporters=[exporter], length=50 * MINUTE, checks=checks)
 
 
@@ -216,8 +216,8 @@ def _other_credentials() -> RuleCase:
     here, there = Exporter(targets=[first]), Exporter(targets=[second], instance="mon2:10377")
     on = target_metric(there, second)
     checks = [
-        *((minute * MINUTE, "EkmCredentialExpired", [of_credential(here, first)]) for minute in range(7, 30, 2)),
-        *((minute * MINUTE, "EkmForbiddenSpike", [on]) for minute in range(9, 30, 2)),
+        *during("EkmCredentialExpired", [of_credential(here, first)], 7, 30, 2),
+        *during("EkmForbiddenSpike", [on], 9, 30, 2),
     ]
     return RuleCase(name="two credentials on one vault", exporters=[here, there], length=31 * MINUTE, checks=checks)
 
@@ -229,9 +229,9 @@ def _host_then_credential() -> RuleCase:
     exporter = Exporter(targets=targets)
     egress = Fired({"job": "ekm", "instance": exporter.instance, "scope": "exporter"})
     checks = [
-        (8 * MINUTE, "EkmEgressDown", [egress]),
-        *((minute * MINUTE, "EkmEgressDown", []) for minute in range(12, 45)),
-        *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(29, 45)),
+        *at("EkmEgressDown", {8: [egress]}),
+        *during("EkmEgressDown", [], 12, 45),
+        *during("EkmCredentialForbidden", [], 29, 45),
     ]
     return RuleCase(name="a host, then a credential", exporters=[exporter], length=45 * MINUTE, checks=checks)
 
@@ -243,7 +243,7 @@ def _host_is_lost() -> RuleCase:
     outside = Exporter(targets=[central])
     inside = Exporter(targets=[host], instance="sql1:10377", gaps=((10 * MINUTE, 45 * MINUTE),))
     on = [target_metric(outside, central), target_metric(inside, host)]
-    checks = [(minute * MINUTE, "EkmForbiddenSpike", on) for minute in range(14, 24)]
+    checks = during("EkmForbiddenSpike", on, 14, 24)
     return RuleCase(name="the exporter on the host is lost", exporters=[outside, inside], length=25 * MINUTE, checks=checks)
 
 
@@ -257,7 +257,7 @@ def _planned_restarts() -> RuleCase:
         name="planned restarts",
         exporters=[exporter],
         length=55 * MINUTE,
-        checks=[(50 * MINUTE, "EkmExporterDown", [])],
+        checks=at("EkmExporterDown", {50: []}),
         absent=["EkmExporterDown"],
     )
 

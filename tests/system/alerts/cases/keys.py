@@ -1,6 +1,6 @@
 """The state of a key if only some probes test the unwrap, or none. Scraped once a minute."""
 
-from tests.system.alerts.case import RuleCase, target_metric
+from tests.system.alerts.case import RuleCase, at, target_metric
 from tests.system.alerts.cases.tickets import HELD, minutes
 from tests.system.alerts.timeline import OK, READ, Exporter, Failed, Target
 
@@ -32,10 +32,7 @@ def _expired() -> RuleCase:
     ends = {"ekm_key_expiry_timestamp_seconds": minutes((600, 60))}
     untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
     exporter = Exporter(targets=[untested])
-    checks = [
-        (9 * MINUTE, "EkmKeyStateInvalid", []),
-        (17 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="dates")]),
-    ]
+    checks = at("EkmKeyStateInvalid", {9: [], 17: [target_metric(exporter, untested, label_state="dates")]})
     return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=17 * MINUTE, checks=checks)
 
 
@@ -49,7 +46,7 @@ def _not_yet_valid() -> RuleCase:
     exporter = Exporter(targets=[full, reader, past])
     on = [target_metric(exporter, target, label_state="dates") for target in (full, reader)]
     alert = "EkmKeyStateInvalid"
-    checks = [(4 * MINUTE, alert, []), (6 * MINUTE, alert, on), (29 * MINUTE, alert, on), (95 * MINUTE, alert, [])]
+    checks = at(alert, {4: [], 6: on, 29: on, 95: []})
     absent = ["EkmForbiddenSpike", "EkmVaultSideNotReady"]
     return RuleCase(name="a key that is not yet valid", exporters=[exporter], length=95 * MINUTE, checks=checks, absent=absent)
 

@@ -1,6 +1,6 @@
 """What is over, or planned: removed targets, a check that an outage failed, and maintenance. Nothing may fire because of it."""
 
-from tests.system.alerts.case import RuleCase, target_metric
+from tests.system.alerts.case import RuleCase, at, during, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
 from tests.system.alerts.timeline import OK, Exporter, Target
@@ -21,9 +21,9 @@ def _removed_target() -> RuleCase:
     exporter = Exporter(targets=[paged, twice, now_and_then, stays])
     page = target_metric(exporter, paged)
     checks = [
-        (7 * MINUTE, "EkmForbiddenSpike", []),
-        *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 34)),
-        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(36, 91)),
+        *at("EkmForbiddenSpike", {7: []}),
+        *during("EkmForbiddenSpike", [page], 8, 34),
+        *during("EkmForbiddenSpike", [], 36, 91),
     ]
     absent = ["EkmVaultSideNotReady", "EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmErrorBudgetBurns"]
     return RuleCase(name="removed targets", exporters=[exporter], length=90 * MINUTE, checks=checks, absent=absent)
@@ -63,10 +63,10 @@ def _maintenance() -> RuleCase:
     now, after = target_metric(exporter, unplanned), target_metric(exporter, longer)
     alert = "EkmForbiddenSpike"
     checks = [
-        *((minute * MINUTE, alert, [now]) for minute in range(16, 50)),
-        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 56)),
-        *((minute * MINUTE, alert, [after]) for minute in range(61, 84)),
-        *((minute * MINUTE, alert, []) for minute in range(87, 119)),
+        *during(alert, [now], 16, 50),
+        *during(alert, [now, after], 52, 56),
+        *during(alert, [after], 61, 84),
+        *during(alert, [], 87, 119),
     ]
     return RuleCase(name="maintenance", exporters=[exporter], length=119 * MINUTE, checks=checks)
 
@@ -79,12 +79,12 @@ def _next_incident() -> RuleCase:
     exporter = Exporter(targets=[later, soon])
     on_later, on_soon = target_metric(exporter, later), target_metric(exporter, soon)
     checks = [
-        *((minute * MINUTE, "EkmForbiddenSpike", [on_later, on_soon]) for minute in range(14, 34)),
-        *((minute * MINUTE, "EkmForbiddenSpike", [on_soon]) for minute in range(36, 52)),
-        (55 * MINUTE, "EkmForbiddenSpike", []),
-        *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(41)),
-        *((minute * MINUTE, "EkmThrottledSpike", [on_later]) for minute in range(42, 62)),
-        (65 * MINUTE, "EkmThrottledSpike", []),
+        *during("EkmForbiddenSpike", [on_later, on_soon], 14, 34),
+        *during("EkmForbiddenSpike", [on_soon], 36, 52),
+        *at("EkmForbiddenSpike", {55: []}),
+        *during("EkmThrottledSpike", [], 41),
+        *during("EkmThrottledSpike", [on_later], 42, 62),
+        *at("EkmThrottledSpike", {65: []}),
     ]
     return RuleCase(name="the next incident", exporters=[exporter], length=66 * MINUTE, checks=checks)
 
@@ -94,11 +94,7 @@ def _down_in_a_window() -> RuleCase:
     target = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 115], maintenance=(15 * MINUTE, 110 * MINUTE))
     exporter = Exporter(targets=[target], gaps=((20 * MINUTE, 70 * MINUTE),))
     on, alert = target_metric(exporter, target), "EkmForbiddenSpike"
-    checks = [
-        *((minute * MINUTE, alert, [on]) for minute in range(9, 28)),
-        *((minute * MINUTE, alert, []) for minute in range(33, 110)),
-        (112 * MINUTE, alert, [on]),
-    ]
+    checks = [*during(alert, [on], 9, 28), *during(alert, [], 33, 110), *at(alert, {112: [on]})]
     return RuleCase(name="down in a window", exporters=[exporter], length=113 * MINUTE, checks=checks, absent=["EkmExporterDown"])
 
 

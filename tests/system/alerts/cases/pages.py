@@ -1,7 +1,7 @@
 """The other pages of one target or one credential, the error budget, and exporters that are down or stale."""
 
 from tests.support.values import replace
-from tests.system.alerts.case import Fired, RuleCase, of_credential, of_exporter, target_metric
+from tests.system.alerts.case import Fired, RuleCase, at, during, of_credential, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
@@ -44,13 +44,8 @@ def _names_and_keys() -> RuleCase:
     exporter = Exporter(targets=[gone, deleted, dated, temporary, entra, *well])
     dated_at_once = target_metric(exporter, dated)
     checks = [
-        (4 * MINUTE + 30, "EkmKeySoftDeleted", []),
-        (6 * MINUTE, "EkmVaultHostNameGone", []),
-        (6 * MINUTE, "EkmKeySoftDeleted", [dated_at_once]),
-        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(exporter, gone)]),
-        (8 * MINUTE, "EkmKeySoftDeleted", [target_metric(exporter, deleted), dated_at_once]),
-        (33 * MINUTE, "EkmVaultHostNameGone", []),
-        (33 * MINUTE, "EkmKeySoftDeleted", []),
+        *at("EkmKeySoftDeleted", {4.5: [], 6: [dated_at_once], 8: [target_metric(exporter, deleted), dated_at_once], 33: []}),
+        *at("EkmVaultHostNameGone", {6: [], 8: [target_metric(exporter, gone)], 33: []}),
     ]
     return RuleCase(name="names and keys that are gone", exporters=[exporter], length=33 * MINUTE, checks=checks)
 
@@ -69,14 +64,7 @@ def _credentials() -> RuleCase:
         more={f"{name}{declared % 'dated'}": "60x45", f"{name}{declared % 'down'}": "60x45"},
     )
     refused, over = [of_credential(exporter, wrong)], [of_credential(exporter, target) for target in (ended, dated)]
-    checks = [
-        (6 * MINUTE, "EkmCredentialRefused", []),
-        (6 * MINUTE, "EkmCredentialExpired", []),
-        (8 * MINUTE, "EkmCredentialRefused", refused),
-        (8 * MINUTE, "EkmCredentialExpired", over),
-        (41 * MINUTE, "EkmCredentialRefused", []),
-        (41 * MINUTE, "EkmCredentialExpired", []),
-    ]
+    checks = [*at("EkmCredentialRefused", {6: [], 8: refused, 41: []}), *at("EkmCredentialExpired", {6: [], 8: over, 41: []})]
     return RuleCase(name="credentials refused and expired", exporters=[exporter], length=41 * MINUTE, checks=checks)
 
 
@@ -91,7 +79,7 @@ def _turned_away() -> RuleCase:
     exporter = Exporter(targets=[busy, blocked, well])
     on = [of_credential(exporter, target) for target in (busy, blocked)]
     alert = "EkmEntraTurnsAway"
-    checks = [(6 * MINUTE, alert, []), (8 * MINUTE, alert, on), (33 * MINUTE, alert, [])]
+    checks = at(alert, {6: [], 8: on, 33: []})
     absent = ["EkmThrottledSpike", "EkmForbiddenSpike"]
     return RuleCase(name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent)
 
@@ -103,7 +91,7 @@ def _crash_loop() -> RuleCase:
     calm = Exporter(instance="mon2:10377", more={"process_start_time_seconds": "100x40 2500x40 4900x80"})
     on = of_exporter(crashing)
     alert = "EkmExporterDown"
-    checks = [(10 * MINUTE, alert, []), *((minute * MINUTE, alert, [on]) for minute in range(40, 100, 5))]
+    checks = [*at(alert, {10: []}), *during(alert, [on], 40, 100, 5)]
     return RuleCase(name="a crash loop", exporters=[crashing, calm], length=100 * MINUTE, checks=checks)
 
 
@@ -113,17 +101,14 @@ def _one_credential_for_many() -> RuleCase:
     other = Target(name="u", labels={"team": "web"}, probes=[*[OK] * 5, *[WRONG] * 5])
     exporter = Exporter(targets=[*targets, other])
     on = [of_credential(exporter, target) for target in (targets[0], other)]
-    checks = [(6 * MINUTE, "EkmCredentialRefused", []), (8 * MINUTE, "EkmCredentialRefused", on)]
+    checks = at("EkmCredentialRefused", {6: [], 8: on})
     return RuleCase(name="one credential of many targets", exporters=[exporter], length=8 * MINUTE, checks=checks)
 
 
 def _coming_and_going_refusals() -> RuleCase:
     target = Target(probes=[*[OK] * 10, *[WRONG, OK, OK] * 8, *[OK] * 10])
     exporter = Exporter(targets=[target])
-    checks = [
-        (30 * MINUTE, "EkmCredentialRefused", []),
-        (33 * MINUTE, "EkmCredentialRefused", [of_credential(exporter, target)]),
-    ]
+    checks = at("EkmCredentialRefused", {30: [], 33: [of_credential(exporter, target)]})
     return RuleCase(name="refusals that come and go", exporters=[exporter], length=33 * MINUTE, checks=checks)
 
 
@@ -152,7 +137,7 @@ def _without_verdict() -> RuleCase:
     exporter = Exporter(targets=[*bad, *other, *others], more={known: "1x400"})
     on = [target_metric(exporter, target) for target in (*bad, verdict)]
     alert = "EkmVaultSideNotReady"
-    checks = [(7 * MINUTE + 45, alert, []), (8 * MINUTE + 15, alert, on), (28 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
+    checks = at(alert, {7.75: [], 8.25: on, 28: on, 31: []})
     return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
@@ -185,7 +170,7 @@ def _another_pod() -> RuleCase:
 def _no_exporter() -> RuleCase:
     exporter = Exporter(targets=[Target(probes=[OK] * 60)], gaps=((0, 600),), listed=False)
     missing = Fired({"job": "ekm"})
-    checks = [(60, "EkmExporterDown", []), (5 * MINUTE, "EkmExporterDown", [missing]), (31 * MINUTE, "EkmExporterDown", [])]
+    checks = at("EkmExporterDown", {1: [], 5: [missing], 31: []})
     return RuleCase(name="no exporter at all", exporters=[exporter], length=31 * MINUTE, checks=checks, apart=True)
 
 
@@ -197,15 +182,7 @@ def _stale() -> RuleCase:
     never = Exporter(targets=[Target(probes=[*[NOT_PROBED] * 25, *[OK] * 40])], instance="mon3:10377")
     on, none = of_exporter(all_stale), of_exporter(never)
     alert = "EkmEveryProbeStale"
-    checks = [
-        (4 * MINUTE, alert, []),
-        (9 * MINUTE, alert, []),
-        (13 * MINUTE, alert, [none]),
-        (15 * MINUTE, alert, [none]),
-        (18 * MINUTE, alert, [on, none]),
-        (24 * MINUTE, alert, [on, none]),
-        (46 * MINUTE, alert, []),
-    ]
+    checks = at(alert, {4: [], 9: [], 13: [none], 15: [none], 18: [on, none], 24: [on, none], 46: []})
     return RuleCase(name="stale probes", exporters=[all_stale, one_stale, never], length=46 * MINUTE, checks=checks)
 
 
@@ -215,7 +192,7 @@ def _moved_to_another_vault() -> RuleCase:
     after = Target(probes=[*[NOT_PROBED] * 10, *[FORBIDDEN] * 10])
     first = Exporter(targets=[before], gaps=((600, 7200),), listed=False)
     second = Exporter(targets=[after], gaps=((0, 600),))
-    checks = [(13 * MINUTE, "EkmForbiddenSpike", [target_metric(second, after)])]
+    checks = at("EkmForbiddenSpike", {13: [target_metric(second, after)]})
     return RuleCase(name="a target that moves to another vault", exporters=[first, second], length=19 * MINUTE, checks=checks)
 
 
@@ -226,7 +203,7 @@ def _without_requests() -> RuleCase:
     busy = Exporter(instance="mon2:10377", more={counter: "0+1x80"})
     on = of_exporter(silent)
     alert = "EkmEveryProbeStale"
-    checks = [(29 * MINUTE, alert, []), (33 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (72 * MINUTE, alert, [])]
+    checks = at(alert, {29: [], 33: [on], 49: [on], 72: []})
     return RuleCase(name="no requests", exporters=[silent, busy], length=72 * MINUTE, checks=checks)
 
 

@@ -1,7 +1,7 @@
 """Spikes: throttled, forbidden, not ready, at every interval and in both generations, through restarts and lost scrapes."""
 
 from tests.support.values import replace
-from tests.system.alerts.case import RuleCase, target_metric
+from tests.system.alerts.case import RuleCase, at, during, target_metric
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR = 60, 3600
@@ -71,13 +71,16 @@ def _half_throttled() -> RuleCase:
     third = Target(name="third", probes=[*[OK] * 10, *[THROTTLED, OK, OK] * 10, *[OK] * 26])
     slow = Target(name="slow", interval=300, probes=[OK, OK, OK, *[THROTTLED, OK] * 5, *[OK] * 10])
     exporter = Exporter(targets=[half, third, slow])
-    checks = [
-        (23 * MINUTE, "EkmThrottledSpike", []),
-        (29 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, half)]),
-        (34 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
-        (45 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
-        (58 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (third, slow)]),
-    ]
+    checks = at(
+        "EkmThrottledSpike",
+        {
+            23: [],
+            29: [target_metric(exporter, half)],
+            34: [target_metric(exporter, target) for target in (half, third)],
+            45: [target_metric(exporter, target) for target in (half, third)],
+            58: [target_metric(exporter, target) for target in (third, slow)],
+        },
+    )
     return RuleCase(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks)
 
 
@@ -94,10 +97,10 @@ def _refused_at_both_steps() -> RuleCase:
     often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 3, *[OK] * 35])
     exporter = Exporter(targets=[rare, third, often])
     checks = [
-        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(20, 34)),
-        (50 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, often)]),
-        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(74, 78)),
-        *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(20, 73)),
+        *during("EkmForbiddenSpike", [], 20, 34),
+        *at("EkmForbiddenSpike", {50: [target_metric(exporter, often)]}),
+        *during("EkmForbiddenSpike", [], 74, 78),
+        *during("EkmThrottledSpike", [], 20, 73),
     ]
     return RuleCase(name="refused at both steps", exporters=[exporter], length=78 * MINUTE, checks=checks)
 
@@ -149,11 +152,7 @@ def _two_exporters() -> RuleCase:
     older = 'ekm_error_info{code="3077",symbol="ErrorHttpOperationForbidden",category="permission",owner="vault",summary="~",action="~"}'
     three = Exporter(instance="mon3:10377", more={older: "1x45"})
     on = [target_metric(exporter, target) for exporter in (one, two)]
-    checks = [
-        (5 * MINUTE, "EkmForbiddenSpike", []),
-        (8 * MINUTE, "EkmForbiddenSpike", on),
-        (41 * MINUTE, "EkmForbiddenSpike", []),
-    ]
+    checks = at("EkmForbiddenSpike", {5: [], 8: on, 41: []})
     return RuleCase(name="two exporters on one vault", exporters=[one, two, three], length=41 * MINUTE, checks=checks)
 
 
@@ -217,10 +216,7 @@ def _wrap_alone() -> RuleCase:
     wrap = Failed("wrap_key", 3077, "forbidden_rbac", ready=True, unwraps=True)
     target = Target(probes=[*[OK] * 5, *[wrap] * 10])
     exporter = Exporter(targets=[target])
-    checks = [
-        (6 * MINUTE + 45, "EkmForbiddenSpike", []),
-        (8 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target)]),
-    ]
+    checks = at("EkmForbiddenSpike", {6.75: [], 8: [target_metric(exporter, target)]})
     return RuleCase(name="wrap alone is forbidden", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 
@@ -229,10 +225,7 @@ def _key_disabled() -> RuleCase:
     disabled = Failed("wrap_key", 3077, "key_disabled", failed=("unwrap_key",))
     target = Target(probes=[*[OK] * 5, *[disabled] * 10])
     exporter = Exporter(targets=[target])
-    checks = [
-        (5 * MINUTE, "EkmForbiddenSpike", []),
-        (8 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target)]),
-    ]
+    checks = at("EkmForbiddenSpike", {5: [], 8: [target_metric(exporter, target)]})
     return RuleCase(name="a disabled key that does not unwrap", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 
@@ -252,7 +245,7 @@ def _without_labels() -> RuleCase:
     """A target without team, env, region or SQL Servers still pages."""
     target = Target(labels={}, region=None, instances=(), probes=[*[OK] * 5, *[FORBIDDEN] * 5])
     exporter = Exporter(targets=[target])
-    checks = [(8 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target)])]
+    checks = at("EkmForbiddenSpike", {8: [target_metric(exporter, target)]})
     return RuleCase(name="a target without labels", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from alerts.values import DURATIONS
 from tests.support.values import replace
-from tests.system.alerts.case import Fired, RuleCase, of_exporter, target_metric
+from tests.system.alerts.case import Fired, RuleCase, at, during, of_exporter, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
 from tests.system.alerts.timeline import DISCARDED, NOT_PROBED, OK, READ, Exporter, Failed, Outcome, Target
@@ -64,9 +64,7 @@ def _expired() -> RuleCase:
     target = Target(probes=[OK] * 10, more={"ekm_key_expiry_timestamp_seconds": minutes((60, 20))})
     exporter = Exporter(targets=[target])
     on = [target_metric(exporter, target, label_state="dates")]
-    return RuleCase(
-        name="an expired key", exporters=[exporter], length=9 * MINUTE, checks=[(9 * MINUTE, "EkmKeyStateInvalid", on)]
-    )
+    return RuleCase(name="an expired key", exporters=[exporter], length=9 * MINUTE, checks=at("EkmKeyStateInvalid", {9: on}))
 
 
 def _expiry() -> RuleCase:
@@ -182,8 +180,8 @@ def _firewall() -> RuleCase:
     on = [target_metric(exporter, target, label_problem="firewall") for exporter, target in refused_here]
     checks = [
         *lasting("EkmPathNotAsExpected", 20, 45, on),
-        *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(5, 61)),
-        (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone)]),
+        *during("EkmCredentialForbidden", [], 5, 61),
+        *at("EkmForbiddenSpike", {30: [target_metric(one, alone)]}),
     ]
     exporters = [one, two, many, seen]
     return RuleCase(
@@ -246,10 +244,10 @@ def _ticket_continues() -> RuleCase:
     on = [target_metric(exporter, target, label_problem="newer version")]
     alert = "EkmKeyCareDue"
     checks = [
-        *((minute * MINUTE, alert, on) for minute in range(24, 215)),
-        (50 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target)]),
-        (110 * MINUTE, "EkmExporterDown", [Fired({"job": "ekm", "instance": exporter.instance})]),
-        (230 * MINUTE, alert, []),
+        *during(alert, on, 24, 215),
+        *at("EkmForbiddenSpike", {50: [target_metric(exporter, target)]}),
+        *at("EkmExporterDown", {110: [Fired({"job": "ekm", "instance": exporter.instance})]}),
+        *at(alert, {230: []}),
     ]
     return RuleCase(name="a ticket that continues", exporters=[exporter], length=230 * MINUTE, checks=checks)
 
@@ -262,7 +260,7 @@ def _never_probed() -> RuleCase:
     idle = Exporter(targets=[replace(stopped, name=name) for name in ("one", "two")], instance="mon2:10377")
     checks = [
         *lasting("EkmTargetNotProbed", 26, 45, [target_metric(exporter, stopped)]),
-        (40 * MINUTE, "EkmEveryProbeStale", [Fired({"job": "ekm", "instance": idle.instance})]),
+        *at("EkmEveryProbeStale", {40: [Fired({"job": "ekm", "instance": idle.instance})]}),
     ]
     return RuleCase(name="a target is no longer probed", exporters=[exporter, idle], length=110 * MINUTE, checks=checks)
 
@@ -278,9 +276,9 @@ def _not_measured() -> RuleCase:
     well = [Target(name=f"well-{number}", probes=[OK] * 140) for number in range(4)]
     most, half = Exporter(targets=[*some, failed, *well]), Exporter(targets=[*some, *well], instance="mon2:10377")
     alert = "EkmEveryProbeStale"
-    checks = [(27 * MINUTE, alert, []), (30 * MINUTE, alert, [of_exporter(most)]), (58 * MINUTE, alert, [of_exporter(most)])]
+    checks = at(alert, {27: [], 30: [of_exporter(most)], 58: [of_exporter(most)]})
     checks += lasting("EkmTargetNotProbed", 40, 60, [target_metric(half, each) for each in some])
-    checks += [(minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(50, 100, 10)]
+    checks += during("EkmVaultSideNotReady", [], 50, 100, 10)
     absent = ["EkmErrorBudgetBurns", "EkmRegionDown", "EkmEgressDown", "EkmCredentialForbidden"]
     return RuleCase(name="not measured", exporters=[most, half], length=130 * MINUTE, checks=checks, absent=absent)
 
