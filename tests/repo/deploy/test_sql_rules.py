@@ -5,7 +5,6 @@ tests/unit/sqlserver/test_alerting.py has what the exporter decides, tests/integ
 
 import re
 
-import promql_parser
 import pytest
 
 from exporter.metrics.families import BY_NAME
@@ -24,6 +23,7 @@ from tests.repo.deploy.rule_cases import (
     promtool,
     series,
 )
+from tests.system.alerts.queries import rule_queries, selectors
 
 OF_A_SCRAPE = {"job", "instance"}
 SINCE = "mssql_ekm_backups_failing_since_timestamp_seconds"
@@ -36,31 +36,16 @@ PROVIDER = 'ag="AG7",provider="AzureKV"'
 DIFFERENCE = 'target="contoso-key0",thumbprint="0x02",key_uri="",difference="SQLPRD01 uses another key",action="write it"'
 
 
-def selectors(node):
-    if isinstance(node, promql_parser.VectorSelector):
-        yield node
-    for name in ("expr", "lhs", "rhs", "vector_selector"):
-        if hasattr(node, name):
-            yield from selectors(getattr(node, name))
-    for argument in getattr(node, "args", None) or []:
-        yield from selectors(argument)
-
-
 def labels_of(metric):
     """Return the labels of a series of the exporter or of a recorded one."""
     if metric in RECORDED:
-        own = {each.name for each in selectors(promql_parser.parse(RECORDED[metric]["expr"]))} - {metric}
+        own = {each.name for each in selectors(RECORDED[metric]["expr"])} - {metric}
         return set.union(*(labels_of(name) for name in own))
     return OF_A_SCRAPE | set(BY_NAME[metric].labels)
 
 
 def texts(rule):
     return " ".join(rule["annotations"].values())
-
-
-def inner_queries(rule):
-    """Return the PromQL in the templates of the annotations."""
-    return [text.replace("%q", '"x"') for text in re.findall(r"printf `([^`]+)`", texts(rule))]
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -78,15 +63,14 @@ def test_alert_has_the_common_form(name):
 @pytest.mark.parametrize("name", [*RULES, *RECORDED])
 def test_rule_uses_series_and_labels_of_the_exporter(name):
     rule = (RULES | RECORDED)[name]
-    queries = [rule["expr"], *(inner_queries(rule) if name in RULES else [])]
-    for selector in (each for query in queries for each in selectors(promql_parser.parse(query))):
+    for selector in (each for query in rule_queries(rule) for each in selectors(query)):
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_alert_groups_by_labels_of_its_series(name):
     rule = RULES[name]
-    known = set.union(*(labels_of(each.name) for each in selectors(promql_parser.parse(rule["expr"]))))
+    known = set.union(*(labels_of(each.name) for each in selectors(rule["expr"])))
     grouped = {one.strip() for text in re.findall(r"(?:by|on) \(([^)]+)\)", rule["expr"]) for one in text.split(",")}
     assert grouped | set(re.findall(r"\$labels\.(\w+)", texts(rule))) <= known
 

@@ -41,12 +41,23 @@ def selectors(query: str) -> Iterator[Any]:
     def visit(node: Any) -> bool:
         if isinstance(node, promql.VectorSelector):
             found.append(node)
-        if isinstance(node, promql.MatrixSelector):
-            found.append(node.vector_selector)
         return True
 
     promql.walk(promql.parse(query), visit)
     yield from found
+
+
+def calls(query: str) -> list[str]:
+    """Return the names of the functions that the query calls."""
+    found: list[str] = []
+
+    def visit(node: Any) -> bool:
+        if isinstance(node, promql.Call):
+            found.append(node.func.name)
+        return True
+
+    promql.walk(promql.parse(query), visit)
+    return found
 
 
 def matchers(query: str) -> Iterator[Matcher]:

@@ -13,6 +13,7 @@ from dashboards import coverage
 from dashboards.promql import FOREIGN
 from exporter.metrics.families import METRICS
 from exporter.metrics.spec import MetricType
+from tests.system.alerts.queries import calls, grouped, selectors
 from tests.system.dashboards.boards import queries, variables
 
 QUERIES = list(queries())
@@ -39,48 +40,21 @@ def known_series() -> dict[str, set[str]]:
 KNOWN = known_series()
 
 
-def parts(node):
-    """Yield the node and all nodes below it."""
-    yield node
-    for name in ("lhs", "rhs", "expr", "vector_selector", "param"):
-        below = getattr(node, name, None)
-        if below is not None:
-            yield from parts(below)
-    for argument in getattr(node, "args", None) or []:
-        yield from parts(argument)
-
-
-def selectors(node):
-    return [part for part in parts(node) if isinstance(part, promql.VectorSelector)]
-
-
-def grouped_by(node) -> set[str]:
-    """Return the labels that aggregations and joins name."""
-    found = set()
-    for part in parts(node):
-        modifier = getattr(part, "modifier", None)
-        if isinstance(part, promql.AggregateExpr) and modifier is not None:
-            found |= set(modifier.labels)
-        elif isinstance(part, promql.BinaryExpr) and modifier is not None:
-            found |= set(modifier.matching.labels if modifier.matching else ()) | set(modifier.group_labels or ())
-    return found
-
-
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_expression_names_only_existing_series(query):
-    tree = promql.parse(query.filled())
+    expression = query.filled()
     possible = set(SCRAPED) | set(ADDED_LABELS.findall(query.expression))
-    for selector in selectors(tree):
+    for selector in selectors(expression):
         assert selector.name in KNOWN
         labels = KNOWN[selector.name] | SCRAPED
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels, selector.name
         possible |= labels
-    assert grouped_by(tree) <= possible
+    assert grouped(expression) <= possible
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
 def test_expression_filters_by_job_and_instance(query):
-    for selector in selectors(promql.parse(query.filled(job="J", instance="I"))):
+    for selector in selectors(query.filled(job="J", instance="I")):
         if selector.name.startswith("ALERTS"):
             continue
         matchers = {matcher.name: (str(matcher.op), matcher.value) for matcher in selector.matchers.matchers}
@@ -92,7 +66,7 @@ WHOLE = {coverage.TITLE, "By region", "By team"}  # panels of all targets
 
 @pytest.mark.parametrize("query", [query for query in QUERIES if query.panel not in WHOLE], ids=str)
 def test_expression_filters_by_target_and_vault(query):
-    for selector in selectors(promql.parse(query.filled(target="T", vault="V"))):
+    for selector in selectors(query.filled(target="T", vault="V")):
         matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
         if "target" in KNOWN[selector.name] and not selector.name.startswith("ALERTS"):
             assert (matchers["target"], matchers["vault"]) == ("T", "V")
@@ -102,9 +76,8 @@ def test_expression_filters_by_target_and_vault(query):
 def test_counter_is_used_only_in_rate_or_increase(query):
     native = {spec.name for spec in METRICS if spec.kind is MetricType.HISTOGRAM}
     counters = native | {name for name in KNOWN if name.endswith(("_total", "_bucket", "_sum", "_count"))}
-    tree = promql.parse(query.filled())
-    gained = sum(part.func.name in ("rate", "increase") for part in parts(tree) if isinstance(part, promql.Call))
-    counted = sum(selector.name in counters for selector in selectors(tree))
+    gained = sum(call in ("rate", "increase") for call in calls(query.filled()))
+    counted = sum(selector.name in counters for selector in selectors(query.filled()))
     assert counted == gained
 
 
@@ -126,9 +99,7 @@ def test_remote_write_of_the_page_keeps_all_drawn_series():
     shown = re.search(r"```yaml\n(remote_write:.*?)```", page, re.DOTALL)
     assert shown is not None
     rules = yaml.safe_load(shown[1])["remote_write"][0]["write_relabel_configs"]
-    drawn = {one.name for query in QUERIES for one in selectors(promql.parse(query.filled()))} | {
-        variable.metric for variable in VARIABLES
-    }
+    drawn = {one.name for query in QUERIES for one in selectors(query.filled())} | {variable.metric for variable in VARIABLES}
     assert {"up", "ekm_error_info", "process_start_time_seconds"} <= drawn
     assert {name for name in drawn if not sent_on(name, rules)} == set()
     assert not sent_on("node_load1", rules)
