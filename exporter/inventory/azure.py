@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,14 @@ from exporter.clients.http.facts import facts_from
 from exporter.clients.http.network import Network, Networks
 from exporter.clients.key_vault import NO_CREDENTIAL, HostSession
 from exporter.config.fields import Section
-from exporter.config.files import read_with_includes, retained_in, targets_in, vault_of
+from exporter.config.files import retained_in, targets_in, vault_of
 from exporter.config.settings import DEFAULT_MODULE, Credential, Module
-from exporter.config.tree import ProblemList
 from exporter.core.names import MANAGEMENT_HOSTS
 from exporter.core.values import Challenge, Facts, Fault, KeyFacts, KeyReference
 from exporter.inventory.azure_plan import PAGE, QUERY, Azure, AzureVault, Coverage, authority_of, read_rows
-from exporter.inventory.folder import Declared, SourceError
+from exporter.inventory.folder import Declared, read_parts
 from exporter.inventory.vault_search import NoTokenError, TimeLimit, UnreadError, open_networks, open_vault, request_token
 from exporter.probing.tokens import failure_line
-from exporter.runtime.files import real_path
 from exporter.runtime.process import ExtraMissingError
 from exporter.runtime.tasks import PoolExhausted
 
@@ -249,27 +248,15 @@ def read_coverage(files: Iterable[Path], own: Collection[Path]) -> Coverage:
 
     Raises SourceError if a file cannot be read: its targets would seem to be missing.
     """
-    mine = {real_path(path) for path in own}
-    keys: set[tuple[str, str]] = set()
-    names: set[str] = set()
-    credentials: dict[str, str] = {}
-    declared: set[str] = set()
-    for path in files:
-        problems = ProblemList()
-        loaded = read_with_includes(path, problems)
-        if not loaded.complete:
-            raise SourceError(f"{problems.errors[0]}: correct it, because its targets are unknown")
-        for part in loaded.parts:
-            if real_path(part.location.file) in mine:
-                continue
-            declared |= set(part.get("credentials") or {})
-            for raw in targets_in(part):
-                keys |= set(_keys(raw))
-                names |= {raw.get("name")} - {None}
-                vault = vault_of(raw)
-                if vault is not None and raw.get("credential") is not None:
-                    credentials.setdefault(vault, raw.get("credential"))
-    return Coverage(frozenset(keys), frozenset(names), credentials, frozenset(declared))
+    parts = read_parts(files, own, whole=True)
+    targets = [raw for part in parts for raw in targets_in(part)]
+    used = ((vault_of(raw), raw.get("credential")) for raw in reversed(targets))  # the first one counts
+    return Coverage(
+        keys=frozenset(chain.from_iterable(map(_keys, targets))),
+        names=frozenset(raw.get("name") for raw in targets) - {None},
+        credentials={vault: credential for vault, credential in used if vault is not None and credential is not None},
+        declared=frozenset(name for part in parts for name in part.get("credentials") or ()),
+    )
 
 
 def _keys(raw: Section) -> Iterator[tuple[str, str]]:

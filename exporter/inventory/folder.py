@@ -228,11 +228,21 @@ def _problems(texts: dict[str, str], declared: Collection[str]) -> dict[str, str
         return found
 
 
+def read_parts(files: Iterable[Path], own: Collection[Path], *, whole: bool = False) -> list[Section]:
+    """Return the content of these files and their includes, without the files in `own`. Raises SourceError if all must be `whole`, and one is not."""
+    mine, found = {real_path(path) for path in own}, list[Section]()
+    for path in files:
+        problems = ProblemList()
+        loaded = read_with_includes(path, problems)
+        if whole and not loaded.complete:
+            raise SourceError(f"{problems.errors[0]}: correct it, because its targets are unknown")
+        found += [part for part in loaded.parts if real_path(part.location.file) not in mine]
+    return found
+
+
 def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:
     """Read these files and their includes, without the files in `own`. What is unusable in them is left out: `check` reports it."""
-    mine = {real_path(path) for path in own}
-    every = (part for path in files for part in read_with_includes(path, ProblemList()).parts)
-    parts = [part for part in every if real_path(part.location.file) not in mine]
+    parts = read_parts(files, own)
     targets = {target.where: target for part in parts for target in _targets(part)}
     return HandWritten(tuple(targets.values()), frozenset(name for part in parts for name in part.get("credentials") or ()))
 
@@ -331,7 +341,7 @@ def read_declared(path: Path | None) -> Declared:
     """Read the file and its includes; what is unusable in them is left out. Blocks."""
     credentials, modules = dict[str, Credential](), {DEFAULT_MODULE: Module(name=DEFAULT_MODULE)}
     uses, hosts = dict[str, dict[tuple[str, str], None]](), dict[str, str]()
-    for part in [] if path is None else read_with_includes(path, ProblemList()).parts:
+    for part in read_parts([] if path is None else [path], ()):
         for name, section in (part.get("credentials") or {}).items():
             if section is not None and (credential := build_credential(name, section)) is not None:
                 credentials[name] = credential

@@ -10,10 +10,10 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from exporter.core import json
-from exporter.core.durations import ago, known_time, second
+from exporter.core.durations import known_time, second
 from exporter.core.values import parse_key
 from exporter.knowledge.codes import BY_CODE
 
@@ -551,16 +551,3 @@ class _Lines:
 def utc_text(time: str) -> str:
     """Return a time of inventory.sql, which is in UTC without its Z, for readers."""
     return f"{time}Z" if len(time) == len("2026-11-26T20:00:00") and known_time(time) is not None else time
-
-
-class EarlierRows(NamedTuple):
-    """What a section still has of an earlier reading: when that was, with its age if it is known, and why it was not read again."""
-
-    when: str
-    message: str
-
-
-def earlier_rows(time: str, message: str, now: float | None) -> EarlierRows:
-    """Return the time and message of a section, with its age at `now`, a Unix time."""
-    at = known_time(time)
-    return EarlierRows(utc_text(time) + ("" if now is None or at is None else f" ({ago(now - at)})"), message)

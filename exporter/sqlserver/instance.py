@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from exporter.core.durations import ago, known_time
 from exporter.core.names import ServerNames, parse_sql_address, server_names_at, told_apart
 from exporter.core.values import Generation
-from exporter.sqlserver.document import Document, EarlierRows, RegistryUri, Row, earlier_rows, own_row, thumbprint_of
+from exporter.sqlserver.document import Document, RegistryUri, Row, own_row, thumbprint_of, utc_text
 
 # In the name of the provider or the path of its DLL: Microsoft.AzureKeyVaultService.EKM.dll, AzureKeyVault_EKM_Prov.
 _CONNECTOR = re.compile(r"azure|akv|key[ _-]?vault", re.IGNORECASE)
@@ -130,7 +131,7 @@ class EkmOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One SQL Server instance; `errors` has a message for each section that is unknown, `kept` has those of an earlier reading.
+    """One SQL Server instance; `errors` has a message for each section that is unknown. `kept` has those of an earlier reading, each with its time and why it was not read again.
 
     `foreign` counts the keys of each provider that is not of Azure Key Vault; they are nowhere else.
     """
@@ -149,7 +150,7 @@ class Instance:
     databases: tuple[Database, ...]
     replicas: tuple[tuple[str, str], ...]  # availability group, server name
     errors: Mapping[str, str]
-    kept: Mapping[str, EarlierRows]
+    kept: Mapping[str, tuple[str, str]]
     key_uris: tuple[RegistryUri, ...]
     started_utc: str  # empty if unknown
     ekm: EkmOption | None  # None if unknown
@@ -229,7 +230,7 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
             for row in _without(rows.get("replicas", ()), "mode", {"CONFIGURATION_ONLY"})  # it has no database
         ),
         errors={name: text for name, text in messages.items() if name not in document.kept},
-        kept={name: earlier_rows(printable(time), messages.get(name, ""), now) for name, time in document.kept.items()},
+        kept={name: (_with_age(printable(time), now), messages.get(name, "")) for name, time in document.kept.items()},
         key_uris=document.key_uris,
         started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
         ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
@@ -237,6 +238,12 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         foreign={name: sum(_cell(row, "provider") == name for row in rows.get("keys", ())) for name in sorted(foreign)},
         names=names._replace(groups=frozenset(each.ag.casefold() for each in databases if each.ag)),
     )
+
+
+def _with_age(time: str, now: float | None) -> str:
+    """Return a time of a row for readers, with its age at `now`, a Unix time."""
+    at = known_time(time)
+    return utc_text(time) + ("" if now is None or at is None else f" ({ago(now - at)})")
 
 
 def _nodes(rows: tuple[Row, ...], own: Row, host: str) -> tuple[str, ...]:

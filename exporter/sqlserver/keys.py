@@ -466,7 +466,7 @@ def _report_kept(instance: Instance, findings: Findings) -> None:
     """Add the findings of an earlier reading, with its time. The KeyUri of a thumbprint does not change."""
     server = instance.server_name
     if whole := instance.kept.get("instance"):
-        text = f"not read in the latest run, so everything is of {whole.when}: {whole.message}"
+        text = f"not read in the latest run, so everything is of {': '.join(whole)}"
         findings.gap(text, server, kind="instance_kept")
         return
     for section, (when, message) in instance.kept.items():

@@ -28,13 +28,13 @@ from exporter.runtime.logging import fields
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import DaemonThreadPool, PeriodicRunner, PoolExhausted, reported, shortage_of
 from exporter.sqlserver.calls import session_of
-from exporter.sqlserver.document import Document, Row, Sections
+from exporter.sqlserver.document import Document, Sections
 from exporter.sqlserver.errors import RUN, Lockout, lockout_after
 from exporter.sqlserver.instance import names_of
 from exporter.sqlserver.last_reading import Ends, document_of, labelled, log_since, restored, unread, updated
 from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.reading import BACKUPS, ERRORS, SqlServerReading, contested_addresses, rows, shown_name
-from exporter.sqlserver.script import batches, proof_batches
+from exporter.sqlserver.script import Batches, batches, proof_batches
 from exporter.sqlserver.tds import WHOLE, SqlLogin, make_context, make_pinned_context
 
 _log = logging.getLogger(__name__)
@@ -95,11 +95,6 @@ class _Search:
         is_same = last is not None and last.server == names_of(before.document)[0]
         if last is not None and is_same and 0 <= at - last.searched_at < _DAY:
             self.after, self.searched_at, self.asked = _newest_id(before), last.searched_at, last.asked
-
-    @property
-    def trace(self) -> Row | None:
-        """Return up to where the events of calls are known."""
-        return session_of(self._before)
 
     def since(self, sections: Sections) -> float:
         """Return the time from which the error log is read, by the server's clock. Several files of it need it."""
@@ -162,7 +157,8 @@ class ServerReader:
             stopped, ends = threading.Event(), self._ends_of(before)
 
             def attempt() -> Attempt:
-                document = login if isinstance(login, Document) else _read(server, login, self._seconds, search, stopped)
+                wanted = batches() + proof_batches(after=search.after, since=search.since, trace=session_of(before))
+                document = login if isinstance(login, Document) else _read(server, login, self._seconds, wanted, stopped)
                 lockout = lockout_after(account, material, at) if document.refused_login else None
                 whole = search.after is None
                 reading = updated(before, server, document, at, refused=lockout is not None, whole=whole, ends=ends)
@@ -258,14 +254,13 @@ def _secret(state: ServerState, at: float) -> tuple[str, bytes] | None:
     return None if is_locked else (password, material)
 
 
-def _read(server: SqlServer, login: SqlLogin, seconds: float, search: _Search, stopped: threading.Event) -> Document:
+def _read(server: SqlServer, login: SqlLogin, seconds: float, wanted: Batches, stopped: threading.Event) -> Document:
     """Read every section. Blocks."""
     try:
         access = SqlServerAccess(login, _context(server), seconds, RUN, stopped)
     except FileUnreadableError as error:
         return Document(address=server.address, failure=f"ca_file {server.ca_file}: {error}")
-    wanted = proof_batches(after=search.after, since=search.since, trace=search.trace)
-    return read_server(server.parsed, access, batches() + wanted)
+    return read_server(server.parsed, access, wanted)
 
 
 def _context(server: SqlServer) -> Any:

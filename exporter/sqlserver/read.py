@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from exporter.core.names import SqlAddress, browser_port, browser_request
@@ -122,112 +122,96 @@ def read_server(server: SqlAddress, access: SqlServerAccess, wanted: Batches | N
 
     A failure is part of the document. A server that is lost after the inventory's sections keeps what was read.
     """
-    reading, refused_login = _Reading(server, access, wanted or batches()), 0
+    wanted, connection, refused_login = wanted or batches(), _Connection(server, access), 0
+    sections, errors, uris = dict[str, tuple[Row, ...]](), dict[str, str](), tuple[RegistryUri, ...]()
     try:
-        reading.read()
+        for section, batch in wanted:
+            statement = batch if isinstance(batch, str) else batch(sections)
+            found = _section(connection.query, statement) if statement else ""
+            if not isinstance(found, str):
+                sections[section] = sections.get(section, ()) + found
+                errors.pop(section, None)
+            elif found and section not in sections:  # a failure leaves the rows that are known
+                errors[section] = found
+        on_linux = any(row.get("platform") == "linux" for row in sections.get("instance", ()))
+        if not on_linux and (sections.get("providers") or sections.get("keys")):  # else there is no entry
+            try:
+                uris = read_key_uris(connection.query)
+            except (SqlStatementError, _LostError) as error:
+                errors[REGISTRY] = str(error)
     except SqlConnectionError as error:
         refused_login = error.number
-        if not {*SECTIONS} <= {*reading.sections, *reading.errors}:
+        if not {*SECTIONS} <= {*sections, *errors}:
             return Document(address=server.text, failure=str(error), refused_login=refused_login)
-        reading.give_up(str(error))
+        missing = [section for section, _ in wanted if section not in sections]
+        errors = dict.fromkeys([*missing, REGISTRY], str(error)) | errors
     finally:
-        reading.close()
+        connection.close()
     # A server may call a database as the password that it got: no secret of this process is part of a document.
-    sections = {
+    known = {
         name: tuple({column: hide(cell) if isinstance(cell, str) else cell for column, cell in row.items()} for row in rows)
-        for name, rows in with_calls(with_log(reading.sections)).items()
+        for name, rows in with_calls(with_log(sections)).items()
     }
-    uris = tuple(RegistryUri(hide(uri.thumbprint), hide(uri.uri)) for uri in reading.uris)
-    found = Document(address=server.text, sections=sections, errors=reading.errors, key_uris=uris)
-    return completed(replace(found, refused_login=refused_login))
+    uris = tuple(RegistryUri(hide(uri.thumbprint), hide(uri.uri)) for uri in uris)
+    return completed(Document(address=server.text, sections=known, errors=errors, key_uris=uris, refused_login=refused_login))
+
+
+def _section(query: Query, statement: str) -> tuple[Row, ...] | str:
+    """Return the rows of a section, or why there are none. Raises SqlConnectionError if the server is lost."""
+    try:
+        result = query(statement)
+    except (SqlStatementError, _LostError) as error:
+        return str(error)
+    rows = read_section(str(row[0]) for row in result.rows)
+    missing = next((str(message) for message in result.messages if message.number == MISSING_FILE), "")
+    return missing or (LOST if rows is None else rows)
 
 
 class _LostError(Exception):
     """A batch broke its connection; another one may be opened."""
 
 
-class _Reading:
-    """What was read of one server so far, over a connection that is opened again if a batch broke it, a few times."""
+class _Connection:
+    """A connection that is opened again if a batch broke it, a few times."""
 
-    def __init__(self, server: SqlAddress, access: SqlServerAccess, wanted: Batches) -> None:
-        self.sections: dict[str, tuple[Row, ...]] = {}
-        self.errors: dict[str, str] = {}
-        self.uris: tuple[RegistryUri, ...] = ()
-        self._server, self._access, self._wanted = server, access, wanted
-        self._connection: SqlConnection | None = None
+    def __init__(self, server: SqlAddress, access: SqlServerAccess) -> None:
+        self._server, self._access = server, access
+        self._session: SqlConnection | None = None
         self._opened, self._until = 0, time.monotonic() + access.whole_seconds
 
-    def read(self) -> None:
-        """Read everything. Raises SqlConnectionError if the server is lost."""
-        for section, batch in self._wanted:
-            statement = batch if isinstance(batch, str) else batch(self.sections)
-            if statement:
-                self._ask(section, statement)
-        on_linux = any(row.get("platform") == "linux" for row in self.sections.get("instance", ()))
-        if not on_linux and (self.sections.get("providers") or self.sections.get("keys")):  # else there is no entry
-            try:
-                self.uris = read_key_uris(self._query)
-            except (SqlStatementError, _LostError) as error:
-                self.errors[REGISTRY] = str(error)
-
-    def give_up(self, reason: str) -> None:
-        """Give the reason to each section that was not read."""
-        names = [section for section, _ in self._wanted if section not in self.sections]
-        self.errors = dict.fromkeys([*names, REGISTRY], reason) | self.errors
-
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
-    def _ask(self, section: str, statement: str) -> None:
-        """Read a section, or more rows of one: then a failure leaves those that are known."""
-        known, failure = self.sections.get(section, ()), LOST
-        try:
-            result = self._query(statement)
-            missing = tuple(message for message in result.messages if message.number == MISSING_FILE)
-            rows = read_section(str(row[0]) for row in result.rows)
-            if rows is not None and not missing:
-                self.sections[section] = known + rows
-                self.errors.pop(section, None)
-                return
-            failure = str(missing[0]) if missing else LOST
-        except (SqlStatementError, _LostError) as error:
-            failure = str(error)
-        if section not in self.sections:
-            self.errors[section] = failure
-
-    def _query(self, batch: str) -> Result:
+    def query(self, batch: str) -> Result:
         """Send a batch. Raises SqlStatementError, _LostError, and SqlConnectionError if the server is lost.
 
         A server that has used up its time is not lost: what was read of it counts.
         """
+        server, access = self._server, self._access
         if self._opened and time.monotonic() >= self._until:
-            raise _LostError(str(timeout_failure(self._access.seconds, self._access.words)))
-        connection = self._connection or self._open()
+            raise _LostError(str(timeout_failure(access.seconds, access.words)))
+        if self._session is None:
+            self._opened += 1
+            port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
+            encrypted_socket = EncryptedSocket(
+                server.host,
+                port,
+                access.context,
+                seconds=access.seconds,
+                until=self._until,
+                words=access.words,
+                stopped=access.stopped,
+            )
+            self._session = SqlConnection(encrypted_socket, server.host, port, access.login, access.words)
         try:
-            return connection.query(batch)
+            return self._session.query(batch)
         except SqlConnectionError as error:
             self.close()
             if self._opened == _MOST_CONNECTIONS and time.monotonic() < self._until:
                 raise
             raise _LostError(str(error)) from None
-
-    def _open(self) -> SqlConnection:
-        self._opened += 1
-        server, access = self._server, self._access
-        port = server.port if server.port is not None else find_port(server.host, server.instance or "", access.seconds)
-        encrypted_socket = EncryptedSocket(
-            server.host,
-            port,
-            access.context,
-            seconds=access.seconds,
-            until=self._until,
-            words=access.words,
-            stopped=access.stopped,
-        )
-        self._connection = SqlConnection(encrypted_socket, server.host, port, access.login, access.words)
-        return self._connection
 
 
 def find_port(host: str, instance: str, seconds: float, browser: int = BROWSER_PORT) -> int:

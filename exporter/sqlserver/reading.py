@@ -379,7 +379,9 @@ def reading_from(values: Any) -> SqlServerReading:
         times, logs, stops = values["read_at"].items(), values["earlier_logs"], values["stalled"].items()
         if values["document"] is None:
             return reading
-        document = _document(values["document"])
+        document = without_future(document_from(values["document"]))
+        if document.failure is not None:
+            raise ValueError(document.failure)  # noqa: TRY301 - as any other damage
         read_at = {section: unix_time(at) for section, at in times if is_good(document, section)}
         stalled = {str(name): (unix_time(at), float(rate)) for name, (at, rate) in stops}
         earlier_logs = None if logs is None else _earlier_logs(logs)
@@ -407,13 +409,6 @@ def inventory_document(reading: SqlServerReading) -> Document:
 
 def _without_proofs(values: Mapping[str, Any]) -> dict[str, Any]:
     return {section: value for section, value in values.items() if section not in (*PROOF_SECTIONS, CHANGES)}
-
-
-def _document(value: Any) -> Document:
-    document = without_future(document_from(value))
-    if document.failure is not None:
-        raise ValueError(document.failure)
-    return document
 
 
 def _earlier_logs(value: Any) -> tuple[float, tuple[Row, ...]] | None:
