@@ -12,7 +12,6 @@ from dashboards.promql import NOT_READY, READY, UNKNOWN
 from exporter.knowledge.code_row import Category, ConnectorError
 from exporter.knowledge.codes import CODES as ALL_CODES
 from exporter.knowledge.codes import both_numbers
-from exporter.sqlserver.differences import DifferenceKind
 
 # From Okabe and Ito's palette; every colour has a text.
 BAD: Final = "#D55E00"
@@ -95,9 +94,9 @@ COVERAGE: Final = _map(
 )
 # Of each kind of difference that leaves a key without a target.
 COVERAGE_OF_KINDS: Final = {
-    DifferenceKind.OTHER_VERSION: "another version",
-    DifferenceKind.KEY_NOT_PROBED: "no target",
-    DifferenceKind.SERVER_NOT_LISTED: "not listed",
+    "other_version": "another version",
+    "key_not_probed": "no target",
+    "server_not_listed": "not listed",
 }
 OKAY: Final = _map({"0": ("FAILED", BAD), "1": ("ok", GOOD)})
 PROOFS: Final = _map({"0": ("proven", GOOD), "1": ("due", WARNING), "2": ("no credential", BAD)})

@@ -33,7 +33,7 @@ from exporter.metrics.spec import Level, MetricSpec, MetricType, SeriesScope
 from exporter.metrics.sql_server_families import FEW, MOST
 from exporter.metrics.target_families import ROLES
 from exporter.sqlserver.calls import OPTIONAL
-from exporter.sqlserver.differences import DifferenceKind
+from exporter.sqlserver.differences import TEXTS
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS
 from exporter.sqlserver.proof import ProofSource
 from exporter.sqlserver.reading import BACKUP_TYPES
@@ -172,7 +172,7 @@ def _values() -> str:
         "section": [section for section in (*SECTIONS, *PROOF_SECTIONS) if section not in OPTIONAL],
         "type": BACKUP_TYPES.values(),
         "source` of `mssql_ekm_proven_timestamp_seconds": [source for source in ProofSource if source is not ProofSource.CALL],
-        "kind` of `mssql_ekm_difference_databases": DifferenceKind,
+        "kind` of `mssql_ekm_difference_databases": TEXTS,
     }
     return table(("label", "values"), ((f"`{label}`", _labels(values)) for label, values in lists.items()))
 

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -21,54 +20,34 @@ from exporter.knowledge.reason_row import Link, ReasonRow
 from exporter.knowledge.reasons import Reason
 from exporter.sqlserver.instance import printable
 
-
-class MinuteClass(StrEnum):
-    """What a minute counts as. Of several results, the first one in this order counts."""
-
-    ANSWERED = "answered"
-    THROTTLED = "throttled"
-    REFUSED = "refused"
-    FAILED = "failed"
-    UNREACHABLE = "unreachable"
-    NOT_TESTED = "not_tested"
-    MAINTENANCE = "maintenance"
-    NO_PROBE = "no_probe"
-    NO_DATA = "no_data"
-    NOT_CONFIGURED = "not_configured"
-
-
+# What a minute counts as. Of several results, the first one in this order counts.
+MinuteClass = Literal[
+    "answered", "throttled", "refused", "failed", "unreachable", "not_tested", "maintenance", "no_probe", "no_data", "not_configured",
+]  # fmt: skip
 CLASS_TEXTS: Mapping[MinuteClass, str] = {
-    MinuteClass.ANSWERED: "every step of the last probe succeeded",
-    MinuteClass.THROTTLED: "the service throttled the request (HTTP status 429)",
-    MinuteClass.REFUSED: "the service refused the credential, the caller, the key or the request",
-    MinuteClass.FAILED: "the service responded with an error of its own (5xx), or with an unusable response",
-    MinuteClass.UNREACHABLE: "no response: DNS, connection, TLS, proxy or timeout",
-    MinuteClass.NOT_TESTED: "the exporter itself failed, or the reason is not known; not measured",
-    MinuteClass.MAINTENANCE: "a declared maintenance window (ekm_maintenance is 1), whatever the probe got; left out",
-    MinuteClass.NO_PROBE: "gap: Prometheus scraped the exporter, but the target had no recent probe",
-    MinuteClass.NO_DATA: "gap: Prometheus has no data of an exporter of this target",
-    MinuteClass.NOT_CONFIGURED: "the exporter ran without this target, before it was added or after it was removed; left out",
+    "answered": "every step of the last probe succeeded",
+    "throttled": "the service throttled the request (HTTP status 429)",
+    "refused": "the service refused the credential, the caller, the key or the request",
+    "failed": "the service responded with an error of its own (5xx), or with an unusable response",
+    "unreachable": "no response: DNS, connection, TLS, proxy or timeout",
+    "not_tested": "the exporter itself failed, or the reason is not known; not measured",
+    "maintenance": "a declared maintenance window (ekm_maintenance is 1), whatever the probe got; left out",
+    "no_probe": "gap: Prometheus scraped the exporter, but the target had no recent probe",
+    "no_data": "gap: Prometheus has no data of an exporter of this target",
+    "not_configured": "the exporter ran without this target, before it was added or after it was removed; left out",
 }
-MEASURED = (MinuteClass.ANSWERED, MinuteClass.THROTTLED, MinuteClass.REFUSED, MinuteClass.FAILED, MinuteClass.UNREACHABLE)
-GAPS = (MinuteClass.NO_PROBE, MinuteClass.NO_DATA)
+MEASURED: tuple[MinuteClass, ...] = ("answered", "throttled", "refused", "failed", "unreachable")
+GAPS = ("no_probe", "no_data")
 
 
-class Party(StrEnum):
-    """Whose fault a measured minute without an answer is."""
-
-    HOST = "host"
-    NETWORK = "network"
-    ENTRA = "entra"
-    VAULT = "vault"
-    SETTINGS = "settings"
-
-
+# Whose fault a measured minute without an answer is.
+Party = Literal["host", "network", "entra", "vault", "settings"]
 PARTY_TEXTS: Mapping[Party, str] = {
-    Party.HOST: "the exporter's host: no network, a wrong clock, its identity endpoint",
-    Party.NETWORK: "DNS, connection, TLS or proxy; one exporter cannot show on whose side: compare another host, and other vaults",
-    Party.ENTRA: "Entra ID throttled, failed or did not complete a response",
-    Party.VAULT: "the vault throttled, failed or did not complete a response; it throttles all its clients together",
-    Party.SETTINGS: "a setting of the customer: credential, permission, firewall or key",
+    "host": "the exporter's host: no network, a wrong clock, its identity endpoint",
+    "network": "DNS, connection, TLS or proxy; one exporter cannot show on whose side: compare another host, and other vaults",
+    "entra": "Entra ID throttled, failed or did not complete a response",
+    "vault": "the vault throttled, failed or did not complete a response; it throttles all its clients together",
+    "settings": "a setting of the customer: credential, permission, firewall or key",
 }
 
 
@@ -82,7 +61,8 @@ class MinuteState:
     reason: str = ""
 
 
-_BLAMED_PARTIES = {MinuteClass.UNREACHABLE: Party.NETWORK, MinuteClass.REFUSED: Party.SETTINGS}
+_CLASSES: Mapping[str, MinuteClass] = {kind: kind for kind in CLASS_TEXTS}  # of what a service did
+_BLAMED_PARTIES: Mapping[MinuteClass, Party] = {"unreachable": "network", "refused": "settings"}
 
 
 @cache
@@ -94,31 +74,31 @@ def failed_minute(step: str, reason: str) -> MinuteState:
     try:
         at, why = Step(step), Reason(reason)
     except ValueError:
-        return MinuteState(MinuteClass.NOT_TESTED, None, step, reason)
-    kind = MinuteClass(why.row.reply_at(at))
-    return MinuteState(kind, None if kind is MinuteClass.NOT_TESTED else _party(why.row, at, kind), step, reason)
+        return MinuteState("not_tested", None, step, reason)
+    kind = _CLASSES[why.row.reply_at(at)]
+    return MinuteState(kind, None if kind == "not_tested" else _party(why.row, at, kind), step, reason)
 
 
 def _party(row: ReasonRow, step: Step, kind: MinuteClass) -> Party:
     """Return whose fault it is: that of a setting or of the network, unless the host or the service itself broke."""
     if row.link_at(step) is Link.HOST:
-        return Party.HOST
+        return "host"
     if kind in _BLAMED_PARTIES and not (row.is_of_service and row.reply_at(step) is row.reply):  # or of another device
         return _BLAMED_PARTIES[kind]
-    return Party.ENTRA if step is Step.TOKEN else Party.VAULT
+    return "entra" if step is Step.TOKEN else "vault"
 
 
-ANSWERED = MinuteState(MinuteClass.ANSWERED)
-UNEXPLAINED = MinuteState(MinuteClass.NOT_TESTED)
-MAINTENANCE = MinuteState(MinuteClass.MAINTENANCE)
-NO_PROBE = MinuteState(MinuteClass.NO_PROBE)
-NO_DATA = MinuteState(MinuteClass.NO_DATA)
-NOT_CONFIGURED = MinuteState(MinuteClass.NOT_CONFIGURED)
+ANSWERED = MinuteState("answered")
+UNEXPLAINED = MinuteState("not_tested")
+MAINTENANCE = MinuteState("maintenance")
+NO_PROBE = MinuteState("no_probe")
+NO_DATA = MinuteState("no_data")
+NOT_CONFIGURED = MinuteState("not_configured")
 
 MINUTE = 60  # seconds
 # Values of `Slice.results`.
 FAILED_PROBE, GOOD_PROBE, WITHOUT_PROBE = 0.0, 1.0, 2.0
-_RANKS = {kind: rank for rank, kind in enumerate(MinuteClass)}
+_RANKS = {kind: rank for rank, kind in enumerate(CLASS_TEXTS)}
 
 
 class Exporter(NamedTuple):
@@ -182,7 +162,7 @@ class Row:
         """The share of answered minutes in percent, rounded down to a thousandth; None if none was measured."""
         if not self.measured:
             return None
-        thousandths = self.count(MinuteClass.ANSWERED) * 100_000 // self.measured
+        thousandths = self.count("answered") * 100_000 // self.measured
         return f"{thousandths // 1000}.{thousandths % 1000:03}"
 
     @property
@@ -228,7 +208,7 @@ class Minutes:
 
     def drop_absent(self) -> None:
         """Remove targets and vaults that no exporter had within the period."""
-        absent = (MinuteClass.NO_DATA, MinuteClass.NOT_CONFIGURED)
+        absent: tuple[MinuteClass, ...] = ("no_data", "not_configured")
         self.targets = {key: row for key, row in self.targets.items() if row.count(*absent) < row.states.total()}
         left = {target.vault for target in self.targets}
         self.vaults = {key: row for key, row in self.vaults.items() if key in left}

@@ -62,8 +62,8 @@ def _row(names: tuple[str, ...], row: Row) -> dict[str, Any]:
         **dict(zip(_NAMES, names, strict=False)),
         "measured_minutes": row.measured,
         "answered_percent": row.answered_percent,
-        "minutes": {kind: row.count(kind) for kind in MinuteClass},
-        "fault_minutes": {party: row.count(party) for party in Party},
+        "minutes": {kind: row.count(kind) for kind in CLASS_TEXTS},
+        "fault_minutes": {party: row.count(party) for party in PARTY_TEXTS},
         "failures": [
             {"class": state.kind, "fault": state.party, "step": state.step, "reason": state.reason, "minutes": count}
             for state, count in row.failures
@@ -76,11 +76,11 @@ def as_csv(minutes: Minutes) -> str:
     text = io.StringIO()
     writer, period = csv.writer(text), minutes.period
     head = ["scope", "vault", "target", "from", "to", "measured_minutes", "answered_percent"]
-    writer.writerow([*head, *(f"{kind}_minutes" for kind in MinuteClass), *(f"fault_{party}_minutes" for party in Party)])
+    writer.writerow([*head, *(f"{kind}_minutes" for kind in CLASS_TEXTS), *(f"fault_{party}_minutes" for party in PARTY_TEXTS)])
     for scope, rows in zip(_NAMES, _rows(minutes), strict=True):
         for names, row in rows:
             vault, target = map(_cell, (*names, "")[:2])
-            numbers = row.measured, row.answered_percent, *map(row.count, MinuteClass), *map(row.count, Party)
+            numbers = row.measured, row.answered_percent, *map(row.count, CLASS_TEXTS), *map(row.count, PARTY_TEXTS)
             writer.writerow([scope, vault, target, period.moment(0), period.moment(period.minutes), *numbers])
     return text.getvalue()
 
@@ -162,15 +162,15 @@ def as_html(minutes: Minutes) -> str:
 
 def _minutes(names: Sequence[str], rows: _Rows) -> str:
     """Return the minutes by class; the parties have a table of their own, or the page is too wide for paper."""
-    numbers = ("answered %", "measured", *(kind.replace("_", " ") for kind in MinuteClass))
-    lines = ((name, (row.answered_percent or "-", row.measured, *map(row.count, MinuteClass))) for name, row in rows)
+    numbers = ("answered %", "measured", *(kind.replace("_", " ") for kind in CLASS_TEXTS))
+    lines = ((name, (row.answered_percent or "-", row.measured, *map(row.count, CLASS_TEXTS))) for name, row in rows)
     return _table(names, numbers, lines)
 
 
 def _faults(names: Sequence[str], rows: _Rows) -> str:
     """Return the minutes by party of the rows that have any."""
-    lines = ((name, tuple(map(row.count, Party))) for name, row in rows)
-    return _table(names, tuple(Party), (line for line in lines if any(line[1])))
+    lines = ((name, tuple(map(row.count, PARTY_TEXTS))) for name, row in rows)
+    return _table(names, tuple(PARTY_TEXTS), (line for line in lines if any(line[1])))
 
 
 def _names(targets: Sequence[str]) -> str:

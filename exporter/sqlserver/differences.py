@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import chain
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from exporter.core import quoting
 from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name
@@ -121,43 +120,35 @@ _MOST_COMPARED: Final = 200  # keys of one SQL Server, by their public keys
 _NEEDED: Final = frozenset({"instance", "keys", "encryption", "databases"})  # sections
 
 
-class DifferenceKind(StrEnum):
-    """How the configuration differs, the most urgent first."""
-
-    KEY_NOT_PROBED = "key_not_probed"
-    OTHER_VERSION = "other_version"
-    SERVER_NOT_LISTED = "server_not_listed"
-    OTHER_THUMBPRINT = "other_thumbprint"
-    KEY_NOT_USED = "key_not_used"
-
-
-_ORDER: Final = {kind: place for place, kind in enumerate(DifferenceKind)}
+# How the configuration differs, the most urgent first.
+DifferenceKind = Literal["key_not_probed", "other_version", "server_not_listed", "other_thumbprint", "key_not_used"]
 _THE_KEY: Final = "{used} for {databases}"
 _PIN: Final = '`key: {uri}` and `thumbprint: "{thumbprint}"`'
 _RETAIN: Final = "while backups need the old version, list `{{key: {pinned}}}` under `retained_versions`"
-# Of each kind: what differs, and the first action.
+# Of each kind, in that order: what differs, and the first action.
 TEXTS: Final[Mapping[DifferenceKind, tuple[str, str]]] = {
-    DifferenceKind.KEY_NOT_PROBED: (
+    "key_not_probed": (
         f"{{server}} uses {_THE_KEY}, and no target probes that key",
         'add a target: `{{name: NAME, key: {uri}, thumbprint: "{thumbprint}", credential: CREDENTIAL, instances: [{entry}]}}`',
     ),
-    DifferenceKind.OTHER_VERSION: (
+    "other_version": (
         f"target {{target}} pins {{pinned}}, but {{server}} uses {_THE_KEY}, so the verdict is not about the key in use",
         f"if the databases moved on purpose, write {_PIN} to target {{target}}, and {_RETAIN} of that target",
     ),
-    DifferenceKind.SERVER_NOT_LISTED: (
+    "server_not_listed": (
         f"{{server}} uses {_THE_KEY}; target {{other}} probes that key, but does not list the SQL Server",
         "add `- {entry}` to the `instances` of target {other}",
     ),
-    DifferenceKind.OTHER_THUMBPRINT: (
+    "other_thumbprint": (
         "target {target} declares another thumbprint for {pinned} than {server} has: {thumbprint}",
         'write `thumbprint: "{thumbprint}"` to target {target}',
     ),
-    DifferenceKind.KEY_NOT_USED: (
+    "key_not_used": (
         f"{{server}} has no key any more that target {{target}} pins ({{pinned}}): it uses {_THE_KEY}, which target {{other}} probes",
         f"remove `{{entry}}` from the `instances` of target {{target}}, and {_RETAIN} of target {{other}}",
     ),
 }
+_ORDER: Final = {kind: place for place, kind in enumerate(TEXTS)}
 _MOVE: Final = "move `{entry}` from the `instances` of target {target} to those of target {other}, which probes the key in use"
 _NO_URI: Final = "KEYURI"
 
@@ -194,7 +185,7 @@ class Difference:
     @property
     def action(self) -> str:
         """What to write into the configuration, without a full stop."""
-        text = _MOVE if self.kind is DifferenceKind.OTHER_VERSION and self.other else TEXTS[self.kind][1]
+        text = _MOVE if self.kind == "other_version" and self.other else TEXTS[self.kind][1]
         where = f". {_NO_URI} is in the registry of the SQL Server's host, under {self.thumbprint}"
         return text.format_map(self._words()) + ("" if self.key_uri or "{uri}" not in text else where)
 
@@ -276,12 +267,12 @@ class _Comparison:
     def _probed_differences(self, key: _Key, probing: Sequence[DeclaredTarget]) -> Iterator[_Found]:
         for target in probing:
             if target in self._certain and target.thumbprint not in (None, key.thumbprint):
-                yield DifferenceKind.OTHER_THUMBPRINT, key, target, None
+                yield "other_thumbprint", key, target, None
         for target in self._stale:
             version = pinned_version(target)
             other = next((each for each in probing if names_key(each, version)), None)
             if other is not None and self._has_none(target, self._every) and not self._is_retained(version):
-                yield DifferenceKind.KEY_NOT_USED, key, target, other
+                yield "key_not_used", key, target, other
 
     def _unprobed_differences(self, key: _Key) -> Iterator[_Found]:
         if self._is_retained(key.version):
@@ -291,9 +282,9 @@ class _Comparison:
         other = next(iter(elsewhere), None)
         older = [target for target in self._stale if names_key(target, key.version)] or self._stale
         for target in older:
-            yield DifferenceKind.OTHER_VERSION, key, target, other
+            yield "other_version", key, target, other
         if not older and all(target.instances for target in elsewhere):  # one without instances may be for any SQL Server
-            yield DifferenceKind.KEY_NOT_PROBED if other is None else DifferenceKind.SERVER_NOT_LISTED, key, None, other
+            yield "key_not_probed" if other is None else "server_not_listed", key, None, other
 
     def _thumbprints_of(self, target: DeclaredTarget) -> frozenset[str]:
         modulus = self._declared.modulus(target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.sqlserver.differences import Difference, DifferenceKind
+from exporter.sqlserver.differences import Difference
 
 _KEY = "https://contoso-prod.vault.azure.net/keys/TdeKey/"
 URI, PINNED = _KEY + "a" * 32, _KEY + "b" * 32
@@ -13,7 +13,7 @@ URI, PINNED = _KEY + "a" * 32, _KEY + "b" * 32
 def a_difference(**changes: Any) -> Difference:
     """Return target `sales` that pins another version than SQLPRD01 on n1 uses."""
     known: dict[str, Any] = {
-        "kind": DifferenceKind.OTHER_VERSION,
+        "kind": "other_version",
         "sql_instance": "SQLPRD01",
         "host": "n1",
         "target": "sales",

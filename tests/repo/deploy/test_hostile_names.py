@@ -39,7 +39,7 @@ from exporter.knowledge.tickets import (
 )
 from exporter.presentation.sql import difference_text, first_action, first_actions
 from exporter.sqlserver.audit import access_queries
-from exporter.sqlserver.differences import DifferenceKind
+from exporter.sqlserver.differences import TEXTS
 from exporter.sqlserver.gate.conditions import CONDITIONS, reason
 from exporter.sqlserver.instance import printable
 from exporter.sqlserver.proof import ServerProof, server_proofs
@@ -191,7 +191,7 @@ def test_report_of_an_inventory_has_no_statement_of_a_name():
     assert [line for line in report(plan, (), "secrets").splitlines() if line.startswith((":", "GO", "!!"))] == []
 
 
-@pytest.mark.parametrize("kind", DifferenceKind)
+@pytest.mark.parametrize("kind", TEXTS)
 @pytest.mark.parametrize("name", [*QUOTED[:-1], *REFUSED, "x, host: EVIL}, {a: b", "x: #"])
 def test_lines_of_a_configuration_keep_their_keys(kind, name):
     def spans(text: str) -> list[Any]:

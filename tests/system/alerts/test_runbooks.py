@@ -20,7 +20,7 @@ from exporter.knowledge.reasons import Reason
 from exporter.metrics.counters import PATH_PARTS
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.own import SKIP_REASONS
-from exporter.sqlserver.differences import DifferenceKind
+from exporter.sqlserver.differences import TEXTS
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "alerts"
@@ -38,7 +38,7 @@ FOREIGN = {"process_cpu_seconds_total", "process_start_time_seconds", "alertmana
 OWN_LABELS = {"problem", "unknown", "within", "date_passed", "sources_disagree", "lookup_fails", "state"}
 WORDS = (
     {*OWN_LABELS, *Reason, *Step, *Phase, *Mode, *Outcome, *SKIP_REASONS, *PATH_PARTS, *LABELS, *SETTINGS, *FOREIGN, *BY_NAME}
-    | {*DifferenceKind}
+    | {*TEXTS}
     | {check.name for check in (*CHECKS, *SQL)}
     | {"declared", "graph", "key_vault", "certificate"}
 )  # fmt: skip

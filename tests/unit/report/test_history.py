@@ -11,7 +11,7 @@ from aiohttp import web
 
 from exporter.clients.peers import ApiAccess, HistoryError
 from exporter.report.history import EXPORTERS, FAILURES, MAINTENANCE, RESULTS, STALE, UNPROBED, read_minutes
-from exporter.report.minutes import MinuteClass, Minutes, Period, ReportedTarget, parse_month, parse_period
+from exporter.report.minutes import Minutes, Period, ReportedTarget, parse_month, parse_period
 from tests.unit.clients.test_peers import answering, giving, raw
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -74,7 +74,7 @@ async def test_results_of_the_queries_become_minutes() -> None:
         }
     )
     row = (await read(handler)).targets[ReportedTarget("v", "one")]
-    assert [row.count(kind) for kind in (MinuteClass.ANSWERED, MinuteClass.THROTTLED, MinuteClass.MAINTENANCE)] == [1, 1, 1]
+    assert [row.count(kind) for kind in ("answered", "throttled", "maintenance")] == [1, 1, 1]
 
 
 async def test_stale_result_and_target_without_result_are_gaps() -> None:
@@ -82,7 +82,7 @@ async def test_stale_result_and_target_without_result_are_gaps() -> None:
         {RESULTS: [series(LABELS, (0, 1), (1, 1))], STALE: [series(LABELS, (1, 900))], UNPROBED: [series(LABELS, (2, 60))]}
     )
     row = (await read(handler)).targets[ReportedTarget("v", "one")]
-    assert row.gaps == [(MinuteClass.NO_PROBE, 1, 3)]
+    assert row.gaps == [("no_probe", 1, 3)]
 
 
 async def test_month_is_read_in_slices_below_the_limit_of_points() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.config.settings import Retained
 from exporter.core.names import told_apart
-from exporter.sqlserver.differences import MOST_DIFFERENCES, DeclaredTargets, DifferenceKind, find_differences
+from exporter.sqlserver.differences import MOST_DIFFERENCES, TEXTS, DeclaredTargets, find_differences
 from exporter.sqlserver.document import RegistryUri
 from exporter.sqlserver.reading import names_of
 from tests.support.factories import a_key, a_target
@@ -17,7 +17,7 @@ VAULT = "contoso-prod.vault.azure.net"
 OLD, NEW = "a" * 32, "b" * 32
 OLD_MARK, NEW_MARK = "0x" + "01" * 20, "0x" + "02" * 20
 N1 = {"sql_instance": "SQLPRD01", "host": "n1"}
-NOT_PROBED, OTHER_VERSION, NOT_LISTED, OTHER_THUMBPRINT, NOT_USED = DifferenceKind
+NOT_PROBED, OTHER_VERSION, NOT_LISTED, OTHER_THUMBPRINT, NOT_USED = TEXTS
 
 
 def a_uri(version, name="TdeKey", vault=VAULT):

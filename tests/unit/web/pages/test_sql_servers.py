@@ -10,7 +10,6 @@ from exporter.knowledge.code_row import WITHOUT_THE_KEY
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import NOT_TESTED
 from exporter.sqlserver import proof
-from exporter.sqlserver.differences import DifferenceKind
 from exporter.sqlserver.gate.conditions import reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.web import api, app
@@ -507,7 +506,7 @@ async def test_a_proof_of_a_vault_that_fails_now_is_no_green_one(report, badge):
 
 TEXT = f"Target contoso-key0 pins {PINNED}, but SQLPRD01 on n1 uses {URI} for 2 databases, so the verdict is not about the key in use."
 ACTION = f"If the databases moved on purpose, write key: {URI} and thumbprint: "
-NOT_PROBED = a_difference(kind=DifferenceKind.KEY_NOT_PROBED, target="", other="", pinned="")
+NOT_PROBED = a_difference(kind="key_not_probed", target="", other="", pinned="")
 
 
 def service_with(*differences):
