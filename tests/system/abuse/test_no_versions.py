@@ -8,11 +8,9 @@ from contextlib import suppress
 import aiohttp
 import bcrypt
 
-from exporter.simulator.simulator import Simulator
 from exporter.web.app import create_app
 from exporter.web.listener import ListenAddress, WebServer
 from exporter.web.options import web_options
-from tests.support.simulated_environment import small_environment
 from tests.support.web_server import Service
 from tests.system.abuse.harness import tls
 from tests.unit.web.conftest import Folder
@@ -99,12 +97,3 @@ async def test_tls_listener_with_passwords_names_no_version(tmp_path):
         answers = await everything(port, ssl=tls(), server_hostname="localhost")
         assert answers["good"].startswith("HTTP/1.1 401 ")
         assert_names_no_version(await answer_to(REQUESTS["good"], port))  # no TLS
-
-
-async def test_simulator_names_no_version():
-    async with Simulator(small_environment()) as simulator:
-        await everything(int(simulator.management_url.rpartition(":")[2]))
-        host = next(iter(simulator.connect_to)).partition(":")[0]
-        trusting = ssl.create_default_context(cadata=simulator.ca_pem.decode())
-        answers = await everything(int(simulator.address.rpartition(":")[2]), ssl=trusting, server_hostname=host)
-        assert answers["unknown path"].startswith("HTTP/1.1 ")

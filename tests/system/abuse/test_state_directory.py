@@ -145,13 +145,6 @@ def test_only_exporter_root_and_its_group_may_write(status, reason):
     assert process.other_writers(status) == reason
 
 
-def test_new_directory_in_a_world_writable_one_is_used(open_files, tmp_path):
-    # As in an emptyDir of Kubernetes, where every user may write.
-    tmp_path.chmod(0o2777)
-    open_files(tmp_path / "ekm")
-    assert stat.S_IMODE((tmp_path / "ekm").stat().st_mode) & 0o777 == 0o700
-
-
 async def test_world_writable_directory_is_exit_code_2(command, tmp_path, state_dir):  # noqa: F811 - a fixture
     state_dir.chmod(0o777)
     running = await command("run", "--config.file", write_configuration(tmp_path), "--no-scheduler", "--state.dir", state_dir)

@@ -217,13 +217,6 @@ def test_committed_files_equal_the_generated_ones():
     assert build.prometheus_rule(build.joined(TEXT, SQL_TEXT)) == build.KUBERNETES.read_text(), again
 
 
-def test_kubernetes_gets_the_same_groups():
-    manifest = yaml.safe_load(build.KUBERNETES.read_text())
-    assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-    groups = [group for text in (TEXT, SQL_TEXT) for group in yaml.safe_load(text)["groups"]]
-    assert manifest["spec"] == {"groups": groups}
-
-
 def test_page_lists_every_alert_with_its_severity():
     listed = {alert.name: alert.severity for alert in document.alerts(COMMENTED)}
     assert listed == {name: rule["labels"]["severity"] for name, rule in (ALERTS | SQL_ALERTS).items()}

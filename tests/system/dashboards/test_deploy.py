@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards import frame
 from exporter.cli.main import build_parser
 from tests.support.patience import PROGRAM_SECONDS
 from tests.system.dashboards.boards import BOARDS
@@ -87,11 +86,6 @@ def test_grafana_has_one_prometheus_and_the_dashboards():
     assert set(provider) <= PROVIDER_KEYS
     folder = mounts("grafana")[provider["options"]["path"]]
     assert {path.stem for path in folder.glob("*.json")} == set(BOARDS)
-
-
-def test_home_page_of_grafana_is_the_fleet():
-    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
-    assert (mounts("grafana")[str(home.parent)] / home.name).stem == frame.FLEET
 
 
 def rebuilt(service: str, place: Path) -> Path:

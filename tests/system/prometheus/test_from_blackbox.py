@@ -12,7 +12,6 @@ import yaml
 
 from alerts import build
 from exporter.metrics.families import METRICS, PROBE_METRICS
-from tests.system.dashboards.boards import queries
 from tests.system.prometheus.servers import Prometheus, demo, fetch, prometheus_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -55,13 +54,6 @@ def instances(result: list[dict[str, dict[str, str]]]) -> int:
     return len({series["metric"]["instance"] for series in result})
 
 
-async def test_scrape_intervals_come_from_the_exporter(prometheus):
-    await prometheus.eventually('up{job="ekm-probe"} == 1', lambda result: len(result) == 11)
-    targets = json.loads(await fetch(f"{prometheus.url}/api/v1/targets"))["data"]["activeTargets"]
-    probed = [each for each in targets if each["scrapePool"] == "ekm-probe"]
-    assert {(each["scrapeInterval"], each["scrapeTimeout"], each["lastError"]) for each in probed} == {("7s", "4s", "")}
-
-
 async def test_requested_probes_are_counted_by_the_other_job(prometheus, exporter):
     await prometheus.eventually('ekm_errors_total{job="ekm", target="payroll-runs", code="3303"} > 0', bool)
     await prometheus.eventually('count(ekm_probes_total{job="ekm"} > 0)', lambda result: result and result[0]["value"][1] == "11")
@@ -82,16 +74,6 @@ async def test_three_unready_requested_probes_fire_the_alert(prometheus):
 
 def targets(result: list[dict[str, Any]]) -> set[str]:
     return {series["metric"]["target"] for series in result}
-
-
-async def test_fleet_dashboard_lists_endangered_targets(prometheus):
-    query = next(query for query in queries() if query.panel.startswith("These SQL Servers cannot get their key"))
-    result = await prometheus.eventually(query.filled(), lambda result: "payroll-runs" in lasting(result))
-    assert lasting(result)["payroll-runs"] >= 5
-
-
-def lasting(result: list[dict[str, Any]]) -> dict[str, float]:
-    return {series["metric"]["target"]: float(series["value"][1]) for series in result if series["value"][1] != "NaN"}
 
 
 async def test_every_metric_of_the_page_has_series(prometheus):

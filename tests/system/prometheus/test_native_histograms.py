@@ -126,14 +126,6 @@ async def test_a_target_has_at_most_60_series(prometheus):
     assert both == text + len(Step)
 
 
-async def test_classic_buckets_are_stored_only_if_requested(prometheus):
-    buckets = STEPS + '_bucket{job="%s"}'
-    text = await values(prometheus, buckets % "text")
-    both = await values(prometheus, buckets % "both")
-    assert sorted(both.values()) == sorted(text.values())
-    assert await prometheus.query(buckets % "native") == []
-
-
 async def test_start_times_count_the_first_increase(prometheus):
     """Every probe happened before the first scrape: without a start time, Prometheus sees no increase."""
     increase = 'increase(ekm_probes_total{job="%s"}[1m]) > 0'

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.report.test_hostile_prometheus import PERIOD, RESULTS, matrix, prometheus, serving
 from tests.support.broken_credentials import closed_port
 from tests.support.sql_inventory import rows_of, sqlcmd
 from tests.support.written import write_private
@@ -36,7 +35,7 @@ print("held", flush=True)
 sys.stdin.read()
 kernel.Sleep(-1)
 """
-ALONE, OTHERS_READ = "0", "1"  # what the holder grants to others
+ALONE = "0"  # what the holder grants to others
 
 
 @pytest.fixture
@@ -63,19 +62,6 @@ def test_file_that_another_program_holds_is_named(both, folder):
     assert (check.code, check.out) == (2, "")
     assert f"main.yml:1:20: include[1]: {cause}\n" in check.err, check.err
     assert f"credentials.c.client_secret_file: {cause}\n" in check.err
-
-
-def test_report_that_is_open_elsewhere_is_not_replaced(both):
-    with serving(prometheus({RESULTS: matrix()})) as url:
-        command = ("report", "--prometheus", url, *PERIOD, "--out", "out")
-        assert both.here(*command).code in (0, 1)
-        (csv,) = (both.folder / "out").glob("*.csv")
-        with held(both, OTHERS_READ, f"out\\{csv.name}"):
-            done = both.there(*command)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(
-        "ekm-exporter report: --out: cannot write out: permission denied, or another program has it open: "
-    )
 
 
 REPLACE = """
@@ -143,10 +129,3 @@ def test_name_that_is_no_file_has_a_reason(both, folder):
         "no such file",
         "no such file, or Windows refuses its path, which is long: shorten it, or set LongPathsEnabled",
     ], done.err
-
-
-@pytest.mark.usefixtures("folder")
-def test_state_directory_with_an_impossible_name_has_a_reason(both):
-    state = both.there("run", "--config.file", "ekm.yml", "--state.dir", "a?b")
-    assert state.code == 2
-    assert "a?b: the state directory cannot be used: not a valid path: name one that the exporter may create" in state.err

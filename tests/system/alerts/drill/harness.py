@@ -21,7 +21,7 @@ from tests.support.patience import PATIENCE
 from tests.system.alerts.alertmanager import rendering
 from tests.system.alerts.alertmanager.server import Alertmanager, listening
 from tests.system.alerts.drill.incidents import configuration
-from tests.system.prometheus.servers import Prometheus, answered, free_port, running
+from tests.system.prometheus.servers import Prometheus, answered, free_port, started
 
 SCALE = 12  # a busy machine delays a probe by seconds, which are minutes of the drill at a higher one
 SCRAPE_MILLISECONDS = 30_000 // SCALE
@@ -101,10 +101,10 @@ async def start_drill(folder, command, incidents):
     alertmanager = Alertmanager(f"http://127.0.0.1:{free_port()}")
     prometheus = Prometheus(f"http://127.0.0.1:{free_port()}")
     async with listening(alertmanager.received) as (http, smtp), contextlib.AsyncExitStack() as stack:
-        started = await asyncio.gather(
+        made = await asyncio.gather(
             *(_start_host(stack, folder, command, name, [one for one in incidents if one.host == name]) for name in names)
         )
-        hosts = {host.name: host for host in started}
+        hosts = {host.name: host for host in made}
         place = folder / "alertmanager"
         place.mkdir()
         await stack.enter_async_context(_prometheus(folder, prometheus.url, alertmanager.url, hosts))
@@ -120,7 +120,7 @@ async def start_drill(folder, command, incidents):
 
 
 def _alertmanager(place, url, endpoints):
-    return _started(
+    return started(
         place / "log",
         f"{url}/-/ready",
         "prometheus-alertmanager",
@@ -128,6 +128,7 @@ def _alertmanager(place, url, endpoints):
         f"--storage.path={place}/data",
         f"--web.listen-address={url.removeprefix('http://')}",
         "--cluster.listen-address=",
+        environment=_GO,
     )
 
 
@@ -137,7 +138,7 @@ def _prometheus(folder, url, alertmanager, hosts):
     (folder / "prometheus.yml").write_text(
         _PROMETHEUS.format(scrape=SCRAPE_MILLISECONDS, alertmanager=alertmanager.removeprefix("http://"), exporters=exporters)
     )
-    return _started(
+    return started(
         folder / "prometheus.log",
         f"{url}/-/ready",
         shutil.which("prometheus") or "prometheus",
@@ -147,14 +148,5 @@ def _prometheus(folder, url, alertmanager, hosts):
         "--web.enable-lifecycle",
         # the least that Prometheus allows: an alert that ends is sent again at once
         "--rules.alert.resend-delay=500ms",
+        environment=_GO,
     )
-
-
-@contextlib.asynccontextmanager
-async def _started(log, ready, *command):
-    async with running(log, *command, environment=_GO):
-        try:
-            await answered(ready, lambda _: True, seconds=PATIENCE)
-        except TimeoutError:
-            raise AssertionError(await asyncio.to_thread(log.read_text)) from None
-        yield
