@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, get_args
 
 from docs.generators.cardinality import (
     OF_CHECKS,
@@ -171,7 +171,7 @@ def _values() -> str:
         "reason` of `ekm_last_failure_info": Reason,
         "section": [section for section in (*SECTIONS, *PROOF_SECTIONS) if section not in OPTIONAL],
         "type": BACKUP_TYPES.values(),
-        "source` of `mssql_ekm_proven_timestamp_seconds": [source for source in ProofSource if source is not ProofSource.CALL],
+        "source` of `mssql_ekm_proven_timestamp_seconds": [source for source in get_args(ProofSource) if source != "call"],
         "kind` of `mssql_ekm_difference_databases": TEXTS,
     }
     return table(("label", "values"), ((f"`{label}`", _labels(values)) for label, values in lists.items()))

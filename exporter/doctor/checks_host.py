@@ -104,7 +104,10 @@ def proof(evidence: Evidence, readings: Readings) -> Finding:
     """Report which SQL Servers cannot get a key themselves, and which keys nothing has proved."""
     proofs = [each for reading in readings for each in server_proofs(reading)]
     bad, due = [each for each in proofs if each.state.is_bad], [each for each in proofs if each.state.is_open]
-    text = _joined(map(_proof_sentence, bad or due or proofs), "; ")
+    shown = ((each, each.reading.attempted_at) for each in bad or due or proofs)
+    text = _joined(
+        (f"{each.server}: {'; '.join(filter(None, (proof_text(each, now), codes_text(each, now))))}" for each, now in shown), "; "
+    )
     if bad:
         return failed(text, codeless=True, actions=tuple(_proof_actions(evidence, bad)))
     if due:
@@ -133,11 +136,6 @@ def _proof_actions(evidence: Evidence, servers: Iterable[ServerProof]) -> Iterat
     if any(code.category is Category.IDENTITY for code in known):
         yield "A new secret: `ekm-exporter script alter-credential.sql`."
     yield "A proof without a restart: `ekm-exporter script prove.sql`."
-
-
-def _proof_sentence(server: ServerProof) -> str:
-    now = server.reading.attempted_at
-    return f"{server.server}: {'; '.join(filter(None, (proof_text(server, now), codes_text(server, now))))}"
 
 
 def credential(evidence: Evidence) -> Finding:

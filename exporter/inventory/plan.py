@@ -238,7 +238,12 @@ def with_retained(
     probed |= {KeyVersion(one.vault, one.key_name, one.key_version or "") for one in hand_written.targets}
     found: dict[str, dict[tuple[KeyVersion, str], RetainedKey]] = {}
     for server, key, version, credential in (one for each in instances for one in _unused(each, uris) if one[2] not in probed):
-        target = _nearest(version, [one for one in targets if server in one.databases])
+        # That of the same key, otherwise of the same vault, otherwise any.
+        target = min(
+            (one for one in targets if server in one.databases),
+            key=lambda one: (one.version.vault != version.vault, one.version.name.lower() != version.name.lower(), one.name),
+            default=None,
+        )
         is_foreign = target is not None and target.version.vault != version.vault
         own = credential if is_foreign else None
         if target is None or (is_foreign and own is None):
@@ -263,15 +268,6 @@ def _unused(instance: Instance, uris: KeyUris) -> Iterator[tuple[str, str, KeyVe
         is_of_vault = paired is not None and vault_of(paired) == version.vault
         usage = Usage(instance, key, version, paired, ()) if paired is not None and is_of_vault else None
         yield server, key.name, version, None if usage is None else planned_credential(usage, (server,))
-
-
-def _nearest(version: KeyVersion, targets: Sequence[PlannedTarget]) -> PlannedTarget | None:
-    """Return the target of the same key, otherwise of the same vault, otherwise any."""
-    return min(
-        targets,
-        key=lambda one: (one.version.vault != version.vault, one.version.name.lower() != version.name.lower(), one.name),
-        default=None,
-    )
 
 
 def _add(found: dict[tuple[KeyVersion, str], RetainedKey], group: tuple[KeyVersion, str], one: RetainedKey) -> None:

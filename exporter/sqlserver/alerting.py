@@ -25,7 +25,6 @@ from exporter.sqlserver.logs import log_spaces
 from exporter.sqlserver.proof import (
     OLDEST,
     KeyUse,
-    ProofSource,
     ReportedCode,
     ServerProof,
     begins_with,
@@ -135,7 +134,7 @@ class WatchedServer:
     @cached_property
     def log_backups(self) -> Mapping[str, KeyUse]:
         """The last log backup of each database. The nodes of a group make one chain."""
-        found = [use for use in (*self.own_backups, *self.backups_elsewhere) if use.source is ProofSource.LOG_BACKUP]
+        found = [use for use in (*self.own_backups, *self.backups_elsewhere) if use.source == "log_backup"]
         return {use.database: use for use in sorted(found, key=lambda use: use.at)}
 
     @cached_property

@@ -234,7 +234,9 @@ def instance_of(document: Document, now: float | None = None) -> Instance:
         key_uris=document.key_uris,
         started_utc=next((_cell(row, "started_utc") for row in rows.get("start", ())), ""),
         ekm=next((_option(row) for row in rows.get("configurations", ()) if row.get("name") == EKM_OPTION), None),
-        nodes=_nodes(rows.get("nodes", ()), own, host),
+        # Of a failover cluster instance, whose name is not that of its computer; else the host.
+        nodes=tuple(_cell(row, "name").lower() for row in rows.get("nodes", ()))
+        or ((host,) if _cell(own, "node").lower() in ("", host) else ()),
         foreign={name: sum(_cell(row, "provider") == name for row in rows.get("keys", ())) for name in sorted(foreign)},
         names=names._replace(groups=frozenset(each.ag.casefold() for each in databases if each.ag)),
     )
@@ -244,15 +246,6 @@ def _with_age(time: str, now: float | None) -> str:
     """Return a time of a row for readers, with its age at `now`, a Unix time."""
     at = known_time(time)
     return utc_text(time) + ("" if now is None or at is None else f" ({ago(now - at)})")
-
-
-def _nodes(rows: tuple[Row, ...], own: Row, host: str) -> tuple[str, ...]:
-    """Return the nodes of a failover cluster instance, else the host.
-
-    The name of such an instance is not that of its computer.
-    """
-    alone = (host,) if _cell(own, "node").lower() in ("", host) else ()
-    return tuple(_cell(row, "name").lower() for row in rows) or alone
 
 
 def _foreign_providers(document: Document) -> set[str]:

@@ -125,7 +125,9 @@ def pairs_by_name(keys: Sequence[str], logins: Sequence[str]) -> dict[str, str]:
 
     One key and one login are a pair, also if they are what is left of pairs.
     """
-    key_words, login_words = ([_words(name) for name in names] for names in (keys, logins))
+    key_words, login_words = (
+        [frozenset(word.lower() for word in _WORDS.findall(name)) - _COMMON for name in names] for names in (keys, logins)
+    )
     found = {
         key: logins[login_words.index(words)]
         for key, words in zip(keys, key_words, strict=True)
@@ -133,10 +135,6 @@ def pairs_by_name(keys: Sequence[str], logins: Sequence[str]) -> dict[str, str]:
     }
     rest = [key for key in keys if key not in found], [login for login in logins if login not in found.values()]
     return found | (dict(zip(*rest, strict=True)) if len(rest[0]) == len(rest[1]) == 1 else {})
-
-
-def _words(name: str) -> frozenset[str]:
-    return frozenset(word.lower() for word in _WORDS.findall(name)) - _COMMON
 
 
 def _named(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from itertools import product
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from exporter.core.durations import clock_text, known_time, span_text
 from exporter.knowledge.code_row import Category, ConnectorError
@@ -33,7 +33,7 @@ from exporter.sqlserver.document import (
 from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, printable
 from exporter.sqlserver.keys import credentials_of, is_managed, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
-from exporter.sqlserver.reading import BACKUP_TYPES, SqlServerReading, known_instance, once, rows, shown_name
+from exporter.sqlserver.reading import SqlServerReading, known_instance, once, rows, shown_name
 
 # An assumption: the connector may keep a token of the old secret, and Entra ID's tokens live for 60 to 90 minutes.
 TWO_HOURS: Final = 7200.0
@@ -42,27 +42,20 @@ A_DAY: Final = 86400.0  # tokens of a managed identity live so long: an assumpti
 _NO_CODE: Final = frozenset({OTHER, *BACKUP_MESSAGES, *OPEN_MESSAGES})
 
 
-class ProofSource(StrEnum):
-    """What SQL Server did with the key."""
-
-    START = "start"
-    FULL_BACKUP = "full_backup"
-    DIFFERENTIAL_BACKUP = "differential_backup"
-    LOG_BACKUP = "log_backup"
-    CALL = "call"  # of the gate alone: which key it was follows only if there is one
-
-
+# What SQL Server did with the key. A call is of the gate alone: which key it was follows only if there is one.
+ProofSource = Literal["start", "full_backup", "differential_backup", "log_backup", "call"]
 GAPS: Final = 3  # from so many gaps on, the rhythm of backups is known
 # From this age on, a use is too old if its rhythm is not known. Full backups may be weekly. A node without backups proves its keys at a start alone.
 OLDEST: Final[Mapping[ProofSource | None, float]] = {
-    ProofSource.LOG_BACKUP: 90_000.0, ProofSource.DIFFERENTIAL_BACKUP: 8 * A_DAY, ProofSource.FULL_BACKUP: 8 * A_DAY,
-    ProofSource.CALL: 8 * A_DAY,
-    ProofSource.START: math.inf, None: math.inf,
+    "log_backup": 90_000.0, "differential_backup": 8 * A_DAY, "full_backup": 8 * A_DAY,
+    "call": 8 * A_DAY,
+    "start": math.inf, None: math.inf,
 }  # fmt: skip
 # Backups of files and of parts of a database ask the vault as a full one does.
-_BACKUPS: Final = {letter: ProofSource(f"{name}_backup") for letter, name in BACKUP_TYPES.items()} | {
-    "F": ProofSource.FULL_BACKUP, "P": ProofSource.FULL_BACKUP,
-    "G": ProofSource.DIFFERENTIAL_BACKUP, "Q": ProofSource.DIFFERENTIAL_BACKUP,
+_BACKUPS: Final[Mapping[str, ProofSource]] = {
+    "D": "full_backup", "F": "full_backup", "P": "full_backup",
+    "I": "differential_backup", "G": "differential_backup", "Q": "differential_backup",
+    "L": "log_backup",
 }  # fmt: skip
 
 
@@ -112,9 +105,9 @@ class KeyUse(NamedTuple):
         return self.began_at >= change + grace or (self.started_at is not None and self.started_at > change)
 
     def text(self, now: float) -> str:
-        if self.source is ProofSource.CALL:
+        if self.source == "call":
             return f"{span_text(now - self.at)} ago, successful {DECRYPT}"
-        done = "start that opened" if self.source is ProofSource.START else f"{self.source.value.replace('_', ' ')} of"
+        done = "start that opened" if self.source == "start" else f"{self.source.replace('_', ' ')} of"
         return f"{span_text(now - self.at)} ago, {done} [{self.database}]"
 
     @property
@@ -231,7 +224,7 @@ def _openings(reading: SqlServerReading) -> Iterator[KeyUse]:
         name, opened_at = printable(str(row.get("database"))), cell_time(row, "opened_utc")
         if opened_at is not None:
             since = started_at if opened_at >= (started_at or math.inf) else None
-            yield KeyUse(opened_at, opened_at, ProofSource.START, name, started_at=since)
+            yield KeyUse(opened_at, opened_at, "start", name, started_at=since)
 
 
 @once
@@ -352,7 +345,7 @@ class ServerProof:
             (
                 (each.began_at, each.at)
                 for each in key_uses(self.reading).get(self.thumbprint, ())
-                if each.source is not ProofSource.START and each.began_at >= altered
+                if each.source != "start" and each.began_at >= altered
             ),
             default=None,
         )

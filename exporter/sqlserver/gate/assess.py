@@ -43,11 +43,10 @@ from exporter.sqlserver.gate.readiness import (
     device_notes,
     meanwhile,
     restart_readiness,
-    unread_readiness,
 )
 from exporter.sqlserver.instance import Findings, listed
 from exporter.sqlserver.keys import KeyUris, Usage, find_usages
-from exporter.sqlserver.proof import TWO_HOURS, ProofSource, ServerProof, server_proofs
+from exporter.sqlserver.proof import TWO_HOURS, ServerProof, server_proofs
 from exporter.sqlserver.reading import known_instance
 
 Proofs = Mapping[tuple[str, str], ServerProof]  # by server and thumbprint
@@ -137,9 +136,11 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         of_targets = target_reasons([one], proofs, question, now, several=several)
         vault = (*unmatched.get(one.place, ()), *own.get(one.server, ()), *of_targets)
         if (proof := proofs.get(one.place)) is None:
-            readiness.append(unread_readiness(one, suffix, vault, now))
+            missed = replace(reason("not_read_itself", server=one.server + suffix, key=one.usage.key.name), server=one.server)
+            readiness.append(
+                RestartReadiness(one.server, "", one.usage.key.thumbprint, one.usage.key.name, (*vault, missed), now)
+            )
             continue
-        groups = {database.ag.casefold() for database in one.usage.databases if database.ag}
         case = NodeKey(
             dependency=one,
             server=one.server + suffix,
@@ -152,7 +153,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
                 for each in by_server.values()
                 if each.reading is not None
                 and each.server != one.server
-                and not groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
+                and not one.groups.isdisjoint(database.ag.casefold() for database in each.instance.databases)
             ),
             ready_hosts=frozenset(_ready_hosts(one, states)),
         )
@@ -323,7 +324,7 @@ def _has_staged_secret(one: Dependency, proof: ServerProof | None, working_until
         return (proof.altered_at or 0.0) > working_until - DAY
     if (known_time(one.usage.credential.modified_utc) or 0.0) > working_until:
         return True
-    token = 0.0 if proof is None or proof.source is ProofSource.START else TWO_HOURS
+    token = 0.0 if proof is None or proof.source == "start" else TWO_HOURS
     return proof is not None and (proof.proven_at or 0.0) > working_until + token
 
 

@@ -159,11 +159,12 @@ def _choose_group(group: str, question: Question, known: Sequence[KnownInstance]
 def _members(server: str, group: str, instances: Iterable[Instance]) -> list[Instance]:
     """Return the instances that a replica's name may mean: of two domains, those that know the group or may know it."""
     same = [one for one in instances if is_same_server(one.server_name, server)]
-    return [one for one in same if "replicas" in one.errors or group.lower() in _groups(one)] or same
-
-
-def _groups(instance: Instance) -> set[str]:
-    return {name.lower() for name, _ in instance.replicas} | {one.ag.lower() for one in instance.databases if one.ag}
+    return [
+        one
+        for one in same
+        if "replicas" in one.errors
+        or group.lower() in {name.lower() for name in (*(name for name, _ in one.replicas), *(each.ag for each in one.databases))}
+    ] or same
 
 
 def lists(target: TargetState, instance: Instance, *, doubt: bool = False) -> bool:

@@ -143,6 +143,11 @@ class Dependency:
         return self.server, self.usage.key.thumbprint
 
     @property
+    def groups(self) -> set[str]:
+        """The availability groups of its databases."""
+        return {database.ag.casefold() for database in self.usage.databases if database.ag}
+
+    @property
     def clients(self) -> Iterable[str]:
         """The clients of its targets, each once: the client id, else the credential's name."""
         return dict.fromkeys((each.client_id or each.credential).casefold() for each in self.targets)

@@ -26,7 +26,6 @@ from exporter.sqlserver.proof import (
     GAPS,
     OLDEST,
     KeyUse,
-    ProofSource,
     ReportedCode,
     ServerProof,
     finished_backups,
@@ -49,7 +48,7 @@ _CALL_LASTS: Final = 60.0  # seconds, at most: an event has the end of its call
 _RHYTHM: Final = 1.5  # times the second-longest gap
 
 
-_WITHOUT_RHYTHM: Final = frozenset({ProofSource.START, ProofSource.CALL})
+_WITHOUT_RHYTHM: Final = frozenset({"start", "call"})
 
 Cell = str | int | None
 
@@ -182,7 +181,7 @@ class NodeKey:
         opened = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(self.reading, "opened")}
         times = [opened.get(name) for name in names]
         set_at = max((one for one in times if one is not None), default=None) if None not in times else None
-        yield KeyUse(at, at - _CALL_LASTS, ProofSource.CALL, ", ".join(sorted(names)), set_at=set_at)
+        yield KeyUse(at, at - _CALL_LASTS, "call", ", ".join(sorted(names)), set_at=set_at)
 
     @cached_property
     def new_uses(self) -> list[KeyUse]:
@@ -416,7 +415,7 @@ def _room(case: NodeKey) -> Iterator[GateReason]:
     server = case.proof
     if not (server.failed or server.codes or any(target.ready is False for target in case.dependency.targets)):
         return
-    backups = {use.database: use.at for use in sorted(case.uses) if use.source is ProofSource.LOG_BACKUP}
+    backups = {use.database: use.at for use in sorted(case.uses) if use.source == "log_backup"}
     recent = case.reading.read_at.get("backups", 0.0) - _TRUNCATED
     earliest = max((code.last_at for code in (*server.codes, *server.failed)), default=recent)
     growing = replace(server, databases=tuple(name for name in server.databases if backups.get(name, 0.0) <= earliest))
@@ -554,12 +553,6 @@ _ROWS: Final[Mapping[Evidence, _Row]] = {
 }
 
 
-def unread_readiness(one: Dependency, suffix: str, vault: Iterable[GateReason], now: float) -> RestartReadiness:
-    """Return what a restart lacks for a key of a node that no exporter reads."""
-    unread = replace(reason("not_read_itself", server=one.server + suffix, key=one.usage.key.name), server=one.server)
-    return RestartReadiness(one.server, "", one.usage.key.thumbprint, one.usage.key.name, (*vault, unread), now)
-
-
 def restart_readiness(case: NodeKey, vault: Iterable[GateReason] = ()) -> RestartReadiness:
     """Return what a restart or failover of a node lacks for a key, and until when the rest holds.
 
@@ -590,7 +583,7 @@ def _is_recent(use: KeyUse, case: NodeKey) -> bool:
 
 def _oldest(use: KeyUse, question: Question) -> float:
     """Return the age from which a use is too old."""
-    own = 35 * DAY if use.source is ProofSource.START else OLDEST[use.source] if use.gap is None else _RHYTHM * use.gap
+    own = 35 * DAY if use.source == "start" else OLDEST[use.source] if use.gap is None else _RHYTHM * use.gap
     return min(own, question.proof_age)
 
 

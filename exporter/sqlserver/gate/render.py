@@ -58,7 +58,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
                 "credential_altered_at": _moment(one.altered_at),
                 "proof_due": one.is_due,
                 "proven_at": _moment(one.proven_at),
-                "proven_by": None if one.source is None else one.source.value,
+                "proven_by": one.source,
                 "database": one.database or None,
                 "codes_since": [each.code for each in one.signs],
             }

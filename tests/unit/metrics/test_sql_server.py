@@ -35,7 +35,7 @@ from exporter.sqlserver.document import MOST_ROWS
 from exporter.sqlserver.gate.conditions import reason
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.logs import LogSpace
-from exporter.sqlserver.proof import ProofSource, ServerProof
+from exporter.sqlserver.proof import ServerProof
 from tests.support import client_model
 from tests.support.factories import a_target
 from tests.support.metric_factories import a_recorder, names_in, scrape, series, show_readiness, show_reading
@@ -437,7 +437,7 @@ def a_proof(**changes):
         "databases": ("hr", "sales"),
         "proven_from": PROVEN,
         "proven_at": PROVEN,
-        "source": ProofSource.LOG_BACKUP,
+        "source": "log_backup",
         "database": "sales",
     }
     return ServerProof(**(written | changes))

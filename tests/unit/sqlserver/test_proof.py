@@ -8,7 +8,6 @@ import pytest
 
 from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
 from exporter.sqlserver.proof import (
-    ProofSource,
     ProofState,
     ReportedCode,
     ServerProof,
@@ -53,7 +52,7 @@ def test_proofs_of_a_reading_are_made_once():
 
 def test_latest_backup_proves_key_of_its_database():
     proof = proof_of("hr", "sales", backups=[backup("L", DAY + "19:00:00", DAY + "19:05:00")])
-    assert (proof.proven_at, proof.source, proof.database) == (unix(DAY + "19:05:00"), ProofSource.LOG_BACKUP, "sales")
+    assert (proof.proven_at, proof.source, proof.database) == (unix(DAY + "19:05:00"), "log_backup", "sales")
     assert (proof.key_name, proof.thumbprint, proof.databases) == ("key_2C56", "0x2C56", ("hr", "sales"))
     assert (proof.login, proof.credential, proof.altered_at) == ("tde_login", "tde_cred", unix("2026-01-02T03:04:05"))
 
@@ -61,14 +60,14 @@ def test_latest_backup_proves_key_of_its_database():
 @pytest.mark.parametrize(
     ("kind", "source"),
     [
-        ("D", ProofSource.FULL_BACKUP),
-        ("I", ProofSource.DIFFERENTIAL_BACKUP),
-        ("L", ProofSource.LOG_BACKUP),
-        ("F", ProofSource.FULL_BACKUP),
-        ("P", ProofSource.FULL_BACKUP),
-        ("G", ProofSource.DIFFERENTIAL_BACKUP),
-        ("Q", ProofSource.DIFFERENTIAL_BACKUP),
-        ("X", ProofSource.START),
+        ("D", "full_backup"),
+        ("I", "differential_backup"),
+        ("L", "log_backup"),
+        ("F", "full_backup"),
+        ("P", "full_backup"),
+        ("G", "differential_backup"),
+        ("Q", "differential_backup"),
+        ("X", "start"),
     ],
 )
 def test_backup_type_is_source_of_proof(kind, source):
@@ -83,7 +82,7 @@ def test_backup_proves_secret_two_hours_after_alter(started, is_proven):
     proof = proof_of(credentials=altered(DAY + "14:00:00"), backups=backups)
     assert (proof.proven_at is not None) == is_proven
     assert proof.altered_at == unix(DAY + "14:00:00")
-    assert (proof.source, proof.database) == ((ProofSource.LOG_BACKUP, "sales") if is_proven else (None, ""))
+    assert (proof.source, proof.database) == (("log_backup", "sales") if is_proven else (None, ""))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_backup_without_time_or_name_proves_nothing(column):
 )
 def test_start_proves_credential_altered_before_it(modified, opened, is_proven):
     proof = proof_of(credentials=altered(modified), opened=[OPENED | {"opened_utc": opened}], backups=[])
-    assert (proof.source is ProofSource.START) == is_proven
+    assert (proof.source == "start") == is_proven
     assert proof.proven_at == (unix(opened) if is_proven else None)
 
 
@@ -137,7 +136,7 @@ def test_opening_of_other_database_proves_nothing():
 
 @pytest.mark.parametrize("start", [[], [{"started_utc": "unknown"}]])
 def test_opening_without_known_start_counts_as_a_backup(start):
-    assert proof_of(start=start, backups=[]).source is ProofSource.START
+    assert proof_of(start=start, backups=[]).source == "start"
     assert proof_of(start=start, backups=[], credentials=altered("2026-11-01T00:00:00")).proven_at is None
 
 
@@ -147,7 +146,7 @@ def test_openings_read_before_last_start_prove_nothing():
     opened = [OPENED | {"opened_utc": DAY + "18:30:00"}]
     late = replace(late, document=replace(late.document, sections={**late.document.sections, "opened": tuple(opened)}))
     assert server_proofs(late)[0].proven_at is None
-    assert server_proofs(replace(late, read_at={**late.read_at, "opened": READ_AT}))[0].source is ProofSource.START
+    assert server_proofs(replace(late, read_at={**late.read_at, "opened": READ_AT}))[0].source == "start"
 
 
 def test_hidden_databases_of_a_key_without_others_prove_nothing():
