@@ -316,7 +316,7 @@ STATES: tuple[KnownText, ...] = (
     KnownText(
         title="The vault has a newer version of the key than the pinned one",
         pattern=(
-            r"\brotation[ _]?pending\b|\bkey (?:was |is )?rotated\b|\bpinned (?:key )?version\b|\bversion (?:is )?pinned\b"
+            r"\brotation[ _]?pending\b|\bkey[ _](?:was |is )?rotated\b|^\W*rotated\W*$|\bpinned (?:key )?version\b|\bversion (?:is )?pinned\b"
             r"|\b(?:old|older|newer|newest) key version\b|\bnewer version of (?:the |a )?key\b"
         ),
         summary="SQL Server keeps the version that its key was made from, and does not follow a newer one. Nothing fails while that version stays enabled.",

@@ -298,7 +298,7 @@ PROBE = "`ekm-exporter probe TARGET`"
 FIND_REASON = f"Show the failed step and its `reason`: {PROBE}. Then follow `ekm-exporter explain REASON`."
 # A vault that refuses the address of a central exporter may allow that of SQL Server.
 CONFIRM = (
-    f"On the SQL Server host, find out whether the vault refuses it too: {PROBE}. If it does not, change nothing for SQL Server.",
+    f"On each SQL Server host, see whether the vault refuses it too, and its public address: {PROBE}. If it does not, change nothing there.",
     "Without a probe there, read LastRefused of SQL Server in the vault's Logs: `ekm-exporter script key-users.kql --vault VAULT.vault.azure.net --key KEY`.",
 )
 REPEAT = for_dba(f"Then repeat the probe: {PROBE}.")
@@ -352,7 +352,7 @@ WRITE_SECRET = (
 
 # Of a failure that SQL Server shows alone. A probe that failed answers the question.
 IF_PROBE_SUCCEEDS = for_dba(
-    "Does a probe succeed: `ekm-exporter probe TARGET`? Then only SQL Server's own secret is wrong. Restart nothing: `ekm-exporter explain 401`."
+    "Does a probe succeed: `ekm-exporter probe TARGET`? Then only SQL Server's secret is wrong: create none. Its steps: `ekm-exporter explain 401`."
 )
 
 # The capital words in commands that only the reader knows, each with the place that has its value.
@@ -380,7 +380,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "VERSION": "end of KeyUri in the registry",
         "HOST": "host name of the vault, or the sign-in host at step token",
         "PROXY": "host:port of the proxy",
-        "ADDRESS": "public address of the SQL Server host",
+        "ADDRESS": "public address of the SQL Server host, which the vault refuses: a probe on that host shows it",
         "ACCOUNT": 'account that runs the exporter; of the service on Windows: "NT SERVICE\\ekm-exporter"',
         "DB": "name of the database",
         "PROVIDER": "name in sys.cryptographic_providers",

@@ -171,7 +171,9 @@ ENGINE: tuple[ConnectorError, ...] = (
             for_dba(
                 "If it succeeds, only SQL Server's own secret is wrong, in the credential of the key's login. Create no new secret."
             ),
-            for_dba("Show that credential's name and vault: `SELECT name, credential_identity FROM sys.credentials;`."),
+            for_dba(
+                "Is that credential older than the last new secret? `SELECT name, credential_identity, modify_date FROM sys.credentials;`."
+            ),
             *WRITE_SECRET,
             for_dba(
                 "Then repeat a log backup. If it succeeds, the fault is over. Do not restart or fail over SQL Server before that."

@@ -207,8 +207,8 @@ VAULT: tuple[ReasonRow, ...] = (
         markers=(_permission_code("ForbiddenByRbac", "not authorized to perform action"),),
     ).advising(
         f"Assign the role on the key: {ASSIGN_ROLE}.",
-        "Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
         FIND_OBJECT_ID,
+        "Without `/keys/KEY`, the role covers all keys of the vault. It takes minutes to become active.",
         UNDO,
         *AGAIN,
     ),

@@ -573,6 +573,8 @@ def test_data_of_an_explanation_has_summary_actions_and_codes():
         "old version pinned",
         "rotation pending",
         "key rotated",
+        "key_rotated",
+        "rotated",
         "the key was rotated",
         "newer version of the key",
         "pinned key version",

@@ -215,7 +215,7 @@ def test_action_line_never_ends_inside_a_command():
     line = action_line(3077, Reason.FORBIDDEN_POLICY, replace(VAULT, vault=f"{'v' * 250}.vault.azure.net"))
     assert line == "Show the present permissions... All of it: ekm-exporter explain forbidden_policy"
     line = action_line(3077, Reason.FORBIDDEN_FIREWALL, replace(VAULT, target="t" * 180))
-    assert line.startswith("On the SQL Server host, find out whether")
+    assert line.startswith("On each SQL Server host, see whether")
     assert line.endswith("... All of it: ekm-exporter explain forbidden_firewall")
 
 

@@ -164,7 +164,7 @@ def test_reasons_name_no_place_that_only_one_reader_knows():
         (Step.TOKEN, Facts(fault=Fault.HTTP_STATUS, status=400, aadsts=700016), "application_unknown", "identity", "Check that the application exists"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByRbac"), "forbidden_rbac", "vault", "Assign the role on the key"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByPolicy"), "forbidden_policy", "vault", "Show the present permissions"),
-        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByFirewall"), "forbidden_firewall", "vault", "On the SQL Server host, find out whether"),
+        (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByFirewall"), "forbidden_firewall", "vault", "On each SQL Server host, see whether"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="KeyDisabled"), "key_disabled", "vault", "Enable the key version"),
         (Step.CHALLENGE, Facts(fault=Fault.DNS_NOT_FOUND), "dns_not_found", "network", "List deleted vaults: `az keyvault list-deleted --subscription SUBSCRIPTION`. If it is there, the vault team acts"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=429), "throttled", "vault", "Who calls?"),

@@ -142,7 +142,7 @@ def test_refusal_of_the_monitor_is_not_confirmed():
     text = text_of(a_subject(blocked))
     assert "not confirmed from a SQL Server" in section(text, "What fails")
     assert "If the vault refuses SQL Server too:" in section(text, "What depends on it")
-    assert "1. On the SQL Server host, find out whether the vault refuses it too:" in section(text, "What to do")
+    assert "1. On each SQL Server host, see whether the vault refuses it too," in section(text, "What to do")
     assert "--ip-address ADDRESS" in section(text, "What to do")
     assert "not confirmed" not in text_of(a_subject(blocked, vantage=Vantage.SQL_HOST))
 
