@@ -57,7 +57,7 @@ _AT_SIGN_IN: Final = f"{{{{ .Labels.meaning }}}} Code {{{{ .Labels.code }}}}. {_
 
 def _failures(targets: str, more: str = "> time() - @{PRESENT}", shown: str = f"{_HAPPENED}. {_ACTS} First: {_ACTION}") -> str:
     """Return what is shown of the failure of the first target, and the names of ten with their reasons."""
-    found = _query(f"topk(10,target:ekm_failure:latest{{{targets}}} {more})")
+    found = _query(f"topk(10,target:ekm_failure:latest{targets and f'{{{targets}}}'} {more})")
     return (
         f'{{{{ range $i, $_ := {found} | sortByLabel "target" }}}}{{{{ if $i }}}}, {{{{ else }}}}: {shown}'
         f" Targets, up to ten: {{{{ end }}}}{{{{ .Labels.target }}}} ({{{{ .Labels.reason }}}}){{{{ else }}}}: not known{{{{ end }}}}."
@@ -133,9 +133,13 @@ _TEXTS: Final[Mapping[str, str]] = {
         "; it is lost after {{ .Value | humanizeTimestamp }}",
     ),
     "KEY_DATE": _range(
-        f"max(ekm_key_expiry_timestamp_seconds{{{_TARGET}}})", "The pinned version expires {{ .Value | humanizeTimestamp }}."
+        f"max(ekm_key_expiry_timestamp_seconds{{{_TARGET}}})",
+        "The pinned version expires {{ .Value | humanizeTimestamp }}: rotate before that, today if under 14 days.",
     ),
     "CHECKS": _range(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", " {{ .Labels.check }}", "check"),
+    "CREDENTIAL_ID": _range(
+        f"ekm_credential_expiry_known{{{_CREDENTIAL},client_id!=''}}", "{{ .Labels.client_id }}", none="CLIENT_ID"
+    ),
     "CREDENTIAL_DATES": _range(
         f"ekm_credential_expiry_timestamp_seconds{{{_CREDENTIAL}}}",
         " Date: {{ .Value | humanizeTimestamp }} ({{ .Labels.source }}).",

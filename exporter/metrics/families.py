@@ -52,6 +52,11 @@ class CredentialEnds(NamedTuple):
         return min((known[source] for source in known.keys() & self.lookups.keys()), default=known.get(Source.DECLARED))
 
 
+def _is_known(of: CredentialEnds) -> list[Sample]:
+    own = (("client_id", of.credential.client_id or ""),)
+    return [(own, float(bool(of.known)))] if of.known or of.credential.may_expire else []
+
+
 CREDENTIAL = Group[CredentialEnds](SeriesScope.CREDENTIAL)
 BUDGET = Group[float](SeriesScope.VAULT)
 CERTIFICATE = Group[PeerCertificate](SeriesScope.ENDPOINT)
@@ -69,9 +74,11 @@ SHARED_METRICS: Final = (
     ),
     CREDENTIAL.family(
         "ekm_credential_expiry_known",
-        lambda of: one(bool(of.known) if of.known or of.credential.may_expire else None),
+        _is_known,
         Retention.NOW,
-        "1 if any source has an expiry date for the credential, else 0. Absent for credentials without an expiring secret.",
+        "1 if any source has an expiry date for the credential, else 0. Absent for credentials without an expiring secret. The label client_id is empty if "
+        "the configuration does not have it.",
+        "client_id",
     ),
     CREDENTIAL.family(
         "ekm_credential_expiry_lookup_last_success_timestamp_seconds",

@@ -98,9 +98,50 @@ def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     more = {'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': f"{days * 86400:.0f}x20"}
     texts = description(tmp_path, "EkmCredentialExpires", OK, *vaults, more=more)
     assert texts["date"].endswith(" UTC (declared).")
-    assert texts["description"].startswith(
-        f"Credential sql expires; then SQL Server gets no token, except with role: other. Time left, minus if overdue: {left}. First, today if under 14 days: add "
+    before, after = texts["description"].split("a second secret, az ad app credential reset --id")
+    assert (
+        before == f"Credential sql expires in {left} (minus: overdue). Acts: identity team. First, today if under 14 days: add "
     )
+    then = "Then the DBA: stage it as next_credential, then write it on each node." if vaults else "No SQL Server uses it."
+    assert after == f" CLIENT_ID --append. {then}"
+
+
+def test_ticket_before_the_date_has_the_client_id_of_the_configuration(tmp_path):
+    more = {
+        'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': "777600x20",
+        f'ekm_credential_expiry_known{{credential="sql",client_id="{CLIENT}"}}': "1x20",
+    }
+    text = description(tmp_path, "EkmCredentialExpires", OK, "contoso-a.vault.azure.net", more=more)["description"]
+    assert f" az ad app credential reset --id {CLIENT} --append. Then the DBA: " in text
+
+
+@pytest.mark.parametrize(
+    ("series", "values", "kind", "never", "date"),
+    [
+        ("ekm_key_rotation_pending", "1x40", "rotation (newer version); nothing fails yet", "backup|14 days", ""),
+        (
+            "ekm_key_expiry_timestamp_seconds",
+            "777600x40",
+            "rotation (expires soon); nothing fails yet",
+            "backup",
+            "The pinned version expires 1970-01-10 00:00:00 +0000 UTC: rotate before that, today if under 14 days.",
+        ),
+        ("ekm_key_backup_timestamp_seconds", "-20000000x40", "new backup", "rotat|pin|14 days", ""),
+    ],
+)
+def test_ticket_of_a_key_has_the_care_that_is_due(*, tmp_path, series, values, kind, never, date):
+    target = Target(name="t-0", probes=[OK] * 31, more={series: values})
+    case = RuleCase(
+        name="texts",
+        exporters=[Exporter(targets=[target])],
+        length=30 * MINUTE,
+        checks=[(30 * MINUTE, "EkmKeyCareDue", [True])],
+        scrape=60,
+    )
+    text = rendered([case], tmp_path)["EkmKeyCareDue"]
+    assert text["description"].startswith(f"t-0: the key needs a {kind}. First: ")
+    assert not re.search(never, text["description"])
+    assert text.get("date", "") == date
 
 
 def test_an_instance_in_two_groups_is_one_sql_server(tmp_path):
