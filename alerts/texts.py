@@ -137,9 +137,7 @@ _TEXTS: Final[Mapping[str, str]] = {
         "The pinned version expires {{ .Value | humanizeTimestamp }}: rotate before that, today if under 14 days.",
     ),
     "CHECKS": _range(f"max by (check) (ekm_preflight_failed{{{_TARGET}}})", " {{ .Labels.check }}", "check"),
-    "CREDENTIAL_ID": _range(
-        f"ekm_credential_expiry_known{{{_CREDENTIAL},client_id!=''}}", "{{ .Labels.client_id }}", none="CLIENT_ID"
-    ),
+    "CREDENTIAL_ID": _range(f"ekm_credential_info{{{_CREDENTIAL}}}", "{{ .Labels.client_id }}", none="CLIENT_ID"),
     "CREDENTIAL_DATES": _range(
         f"ekm_credential_expiry_timestamp_seconds{{{_CREDENTIAL}}}",
         " Date: {{ .Value | humanizeTimestamp }} ({{ .Labels.source }}).",

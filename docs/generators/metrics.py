@@ -81,6 +81,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
         "min by (credential) (last_over_time(ekm_credential_expiry_timestamp_seconds[1d]) - time()) < 14 * 86400"
     ),
     "ekm_credential_expiry_known": "ekm_credential_expiry_known == 0",
+    "ekm_credential_info": "ekm_credential_expiry_known * on (credential) group_left (client_id) ekm_credential_info",
     "ekm_credential_expiry_lookup_last_success_timestamp_seconds": (
         "time() - ekm_credential_expiry_lookup_last_success_timestamp_seconds > 2 * 86400"
     ),

@@ -52,11 +52,6 @@ class CredentialEnds(NamedTuple):
         return min((known[source] for source in known.keys() & self.lookups.keys()), default=known.get(Source.DECLARED))
 
 
-def _is_known(of: CredentialEnds) -> list[Sample]:
-    own = (("client_id", of.credential.client_id or ""),)
-    return [(own, float(bool(of.known)))] if of.known or of.credential.may_expire else []
-
-
 CREDENTIAL = Group[CredentialEnds](SeriesScope.CREDENTIAL)
 BUDGET = Group[float](SeriesScope.VAULT)
 CERTIFICATE = Group[PeerCertificate](SeriesScope.ENDPOINT)
@@ -74,10 +69,15 @@ SHARED_METRICS: Final = (
     ),
     CREDENTIAL.family(
         "ekm_credential_expiry_known",
-        _is_known,
+        lambda of: one(bool(of.known) if of.known or of.credential.may_expire else None),
         Retention.NOW,
-        "1 if any source has an expiry date for the credential, else 0. Absent for credentials without an expiring secret. The label client_id is empty if "
-        "the configuration does not have it.",
+        "1 if any source has an expiry date for the credential, else 0. Absent for credentials without an expiring secret.",
+    ),
+    CREDENTIAL.family(
+        "ekm_credential_info",
+        lambda of: [((("client_id", of.credential.client_id),), 1.0)] if of.credential.client_id else [],
+        Retention.DECLARED,
+        "The client id of a credential, to be used in commands. Absent if the configuration does not have it.",
         "client_id",
     ),
     CREDENTIAL.family(

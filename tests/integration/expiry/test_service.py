@@ -46,10 +46,10 @@ async def text_of(service):
 
 
 async def shown(service, name):
-    """The values of a family by its label values without the client id."""
+    """The values of a family by its label values."""
     families = text_string_to_metric_families(await text_of(service))
     samples = [sample for family in families for sample in family.samples if sample.name == name]
-    return {tuple(value for label, value in sample.labels.items() if label != "client_id"): sample.value for sample in samples}
+    return {tuple(sample.labels.values()): sample.value for sample in samples}
 
 
 async def look_up(service, *names):
@@ -70,9 +70,7 @@ async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
     assert {source for name, source in expiries if name == "cert"} == {"certificate", "graph"}
     assert expiries["sql", "graph"] == NOW + MONTH
     assert set((await shown(service, KNOWN)).items()) == {(("cert",), 1), (("monitor",), 0), (("sql",), 1), (("typed",), 1)}
-    text = await text_of(service)
-    assert f'{KNOWN}{{client_id="{CLIENT}",credential="sql"}} 1.0' in text
-    assert f'{KNOWN}{{client_id="",credential="typed"}} 1.0' in text
+    assert (await shown(service, "ekm_credential_info"))[CLIENT, "sql"] == 1
     looked_up = await shown(service, LOOKED_UP)
     assert ("sql", "declared") not in looked_up
     assert NOW <= looked_up["sql", "graph"] <= time.time()

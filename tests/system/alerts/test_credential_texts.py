@@ -109,7 +109,7 @@ def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
 def test_ticket_before_the_date_has_the_client_id_of_the_configuration(tmp_path):
     more = {
         'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': "777600x20",
-        f'ekm_credential_expiry_known{{credential="sql",client_id="{CLIENT}"}}': "1x20",
+        f'ekm_credential_info{{credential="sql",client_id="{CLIENT}"}}': "1x20",
     }
     text = description(tmp_path, "EkmCredentialExpires", OK, "contoso-a.vault.azure.net", more=more)["description"]
     assert f" az ad app credential reset --id {CLIENT} --append. Then the DBA: " in text

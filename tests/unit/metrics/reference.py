@@ -89,12 +89,10 @@ class Reference(Collector):
                 midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
                 labels = {"credential": name, "source": "declared"}
                 self._gauge("ekm_credential_expiry_timestamp_seconds", name, labels, midnight)
-            self._gauge(
-                "ekm_credential_expiry_known",
-                name,
-                {"credential": name, "client_id": self.config.credentials[name].client_id or ""},
-                float(day is not None),
-            )
+            self._gauge("ekm_credential_expiry_known", name, {"credential": name}, float(day is not None))
+            client_id = self.config.credentials[name].client_id
+            if client_id:
+                self._gauge("ekm_credential_info", name, {"credential": name, "client_id": client_id}, 1)
 
     def _declared(self, target, tenant):
         module, credential = self.config.modules[target.module], self.config.credentials[target.credential]

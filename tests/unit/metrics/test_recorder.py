@@ -191,7 +191,7 @@ def test_lookup_of_a_removed_credential_is_ignored():
     """A reload removes it while the lookup is under way."""
     recorder = a_recorder(a_target())
     recorder.credential_expiry_found("removed", Source.GRAPH, START, START)
-    assert shown(recorder, "ekm_credential_expiry_known").keys() == {("", "sql-prod")}
+    assert {labels[0] for labels in shown(recorder, "ekm_credential_expiry_known")} == {"sql-prod"}
 
 
 def test_a_credential_added_again_has_no_earlier_lookup():
@@ -301,7 +301,7 @@ def test_a_reload_keeps_counters_and_renews_infos():
     assert len(lines_of(text, "ekm_target_info", 'team="new"')) == len(lines_of(text, "ekm_target_info")) == 1
     assert lines_of(text, "ekm_instance_info")
     assert series(text, "ekm_key_expiry_timestamp_seconds") == {(): START}
-    assert series(text, "ekm_credential_expiry_known") == {("", "sql-prod"): 1}
+    assert series(text, "ekm_credential_expiry_known") == {("sql-prod",): 1}
 
 
 def test_another_key_drops_the_facts_of_the_old_key():
@@ -326,7 +326,7 @@ def test_a_credential_without_targets_loses_its_series():
     new = a_target(credential="new")
     recorder.configure(a_config(new, credentials=(a_credential("new"),)))
     add(recorder, new)
-    assert shown(recorder, "ekm_credential_expiry_known") == {("", "new"): 0}
+    assert shown(recorder, "ekm_credential_expiry_known") == {("new",): 0}
 
 
 def test_without_a_scheduler_targets_have_no_gauges():
