@@ -9,7 +9,6 @@ import pytest
 
 from exporter.metrics.families import BY_NAME
 from tests.repo.deploy.rule_cases import (
-    FILE,
     N1,
     N2,
     OTHER_EXPORTER,
@@ -20,7 +19,6 @@ from tests.repo.deploy.rule_cases import (
     labelled,
     of_other_exporter,
     problems,
-    promtool,
     series,
 )
 from tests.system.alerts.queries import rule_queries, selectors
@@ -82,11 +80,6 @@ def test_alert_decides_nothing_and_is_one_plain_condition(name):
     assert len(" ".join(rule["annotations"]["description"].split())) <= 700
     assert "match" not in texts(rule)
     assert rule["expr"].rstrip().endswith(":mssql_ekm_alerts:labels")  # team, environment, maintenance
-
-
-@pytest.mark.real
-def test_promtool_accepts_rules():
-    assert promtool("check", "rules", str(FILE)).startswith("0 ")
 
 
 def lasting(name, own, values, *, node=N1):

@@ -118,11 +118,6 @@ def test_severity_has_the_action_group_of_the_page(severity):
     assert all((rule["severity"], rule["actions"]) == (int(number), expected) for rule in alerts)
 
 
-def test_page_states_that_no_rule_reads_alerts():
-    assert "No rule reads the series `ALERTS`" in PAGE
-    assert not any("ALERTS" in rule["expression"] for rule in RULES)
-
-
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-config.yml"])
 def test_promtool_accepts_the_configuration(name, tmp_path):

@@ -243,11 +243,6 @@ def test_every_target_counts_once_by_region_and_by_team(history, label, ref):
     assert history.now(nameless) == [({}, wanted)]
 
 
-def test_target_counts_for_its_new_region(history):
-    found = {labels["region"]: number for labels, number in history.now(by_name("ekm-vault: By region: A").filled())}
-    assert found == {"westeurope": 6, "northeurope": 2, "swedencentral": 2}
-
-
 def test_spent_budget_is_that_of_the_worst_exporter(history):
     query = by_name("ekm-service-level: Targets by budget spent: C")
     minutes = {labels["target"]: value for labels, value in history.now(query.filled())}
@@ -319,8 +314,3 @@ def test_sql_servers_of_a_target_have_proof_log_and_age(history, at, proof):
     found = {ref: of_servers(history, ref, at) for ref in expected}
     assert found == {ref: {(*server, ""): value for server in servers} for ref, value in expected.items()}
     assert of_servers(history, "B", at) == {(*server, "log_backup"): 720 for server in servers}
-
-
-def test_server_without_a_key_in_use_has_a_line(history):
-    expression = by_name(f"{PROOFS}: E").filled(target="payroll-runs").replace("mssql_ekm_proof_due", "ekm_does_not_exist")
-    assert {labels["name"] for labels, _ in history.now(expression)} == {"SQLPAY01 on n1", "SQLPAY01 on n2"}

@@ -1,4 +1,7 @@
-"""What comes after an incident: one random failure, or a maintenance window that ends between two probes, sends nothing more."""
+"""Incidents of one and of many targets: one page names the cause, and nothing new is sent for an hour after recovery.
+
+Nor is anything after one more random failure, or after a maintenance window that ends between two probes.
+"""
 
 from dataclasses import dataclass
 
@@ -16,14 +19,18 @@ FORBIDDEN, BROKEN = Failed("unwrap_key", 3077, "forbidden_rbac"), Failed("get_ke
 
 @dataclass(frozen=True)
 class After:
-    """`probes`: whether each probe fails, from the first failure on. `page`: the one page; empty for none."""
+    """`probes`: whether each probe fails, from the first failure on. `page`: the one page; empty for none.
+
+    `maintenance` has begin and end in seconds after the first failure. The vaults may have one credential.
+    """
 
     interval: int
     fault: Failed
     probes: list[bool]
     page: str
     vaults: int = 1
-    maintenance: tuple[int, ...] = ()  # begin and end in seconds after the first failure
+    maintenance: tuple[int, ...] = ()
+    credential: str = ""
 
     def exporter(self, name):
         begin = BEGIN[self.interval]
@@ -32,7 +39,7 @@ class After:
         window = [begin * self.interval + second for second in self.maintenance]
         names = [f"{name}-{number}" for number in range(self.vaults)]
         own = {"interval": self.interval, "probes": probes, "maintenance": window, "instances": ()}
-        targets = [Target(name=one, vault=f"{one}.vault.azure.net", credential=one, **own) for one in names]
+        targets = [Target(name=one, vault=f"{one}.vault.azure.net", credential=self.credential or one, **own) for one in names]
         return Exporter(targets=targets, instance=name)
 
 
@@ -51,10 +58,33 @@ AFTER = {
 }
 
 
+OUT = [True] * 12
+INCIDENTS = {
+    "region-out": After(60, BROKEN, OUT, "EkmRegionDown", vaults=5),
+    "egress": After(60, Failed("challenge", 3900, "dns_temporary"), OUT, "EkmEgressDown", vaults=5),
+    "entra": After(60, Failed("token", 3013, "entra_unavailable"), OUT, "EkmEntraUnavailable", vaults=5),
+    "credential": After(60, Failed("token", 3303, "secret_wrong"), OUT, "EkmCredentialRefused", vaults=20, credential="shared"),
+    "permission": After(60, FORBIDDEN, OUT, "EkmForbiddenSpike"),
+    "forbidden": After(60, Failed("get_key", 3077, "forbidden_rbac"), OUT, "EkmCredentialForbidden", vaults=5, credential="one"),
+    "waves": After(60, Failed("get_key", 3011, "throttled"), [*[True] * 5, *[False] * 6] * 3, "EkmThrottledSpike"),
+    "flapping": After(60, BROKEN, [True, True, False] * 10, "EkmRegionDown", vaults=5),
+}
+
+
 @pytest.fixture(scope="session")
 def fired(tmp_path_factory):
-    batch = fleet("after", [case.exporter(name) for name, case in AFTER.items()], LENGTH, MINUTE)
+    batch = fleet("after", [case.exporter(name) for name, case in (AFTER | INCIDENTS).items()], LENGTH, MINUTE)
     return spans(tmp_path_factory.mktemp("after"), [batch])
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_incident_is_one_page_and_silent_after_recovery(name, fired):
+    case = INCIDENTS[name]
+    recovery = (BEGIN[case.interval] + len(case.probes) - case.probes[::-1].index(True)) * MINUTE
+    messages = sent({alert: periods for alert, periods in fired.items() if dict(alert).get("instance") == name})
+
+    assert [one.alertname for one in messages if one.receiver.startswith("page-")] == [case.page]
+    assert [one for one in messages if one.at > recovery + 2 * MINUTE] == []
 
 
 @pytest.mark.parametrize("name", AFTER)
