@@ -354,7 +354,7 @@ SAFE_LABELS = {"$labels.target"}
 
 def test_alerts_fill_only_names_without_quotation_into_commands():
     texts = " ".join(text for path in ALERTS.glob("*.rules.yml") for text in texts_of(path))
-    found = re.findall(r"ekm-exporter [a-z]+ \{\{ (.*?) \}\}", texts)
+    found = re.findall(r"ekm-exporter [a-z]+ \{\{ ?(.*?) ?\}\}", texts)
     assert len(found) >= 3
     assert set(found) == SAFE_LABELS
     pattern = re.compile(NAME.json["pattern"])
@@ -366,7 +366,7 @@ SHOWN = (*ALERTS.glob("*.rules.yml"), *ALERTS.glob("runbooks/*.md"), *(ALERTS.pa
 ACTION = re.compile(r"\{\{.*?\}\}|\$\{\w+\}", re.DOTALL)
 # After the command, after a word of T-SQL, or in the brackets of a name.
 IN_COMMAND = re.compile(r"ekm-exporter [a-z]+ \0|\b[A-Z]{3,} +[\[']?\0|\[\0\]")
-SAFE_WORD = re.compile(rf"(ekm-exporter [a-z]+ )\{{\{{ (?:{'|'.join(map(re.escape, SAFE_LABELS))}) \}}\}}")
+SAFE_WORD = re.compile(rf"(ekm-exporter [a-z]+ )\{{\{{ ?(?:{'|'.join(map(re.escape, SAFE_LABELS))}) ?\}}\}}")
 # In lines of a configuration: what is quoted, a thumbprint, and the URI of a key, which has no other signs.
 SAFE_VALUE = re.compile(r'\{\{ (?:printf "%q" \$labels\.\w+|\$labels\.thumbprint|or \$labels\.key_uri "KEYURI") \}\}')
 # Names of databases in a sentence.
