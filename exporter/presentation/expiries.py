@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.config.settings import Config, Target
 from exporter.config.usage import probing_credentials, with_lookup_credentials
@@ -55,8 +57,7 @@ NOUNS: Mapping[EndingKind, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """One expiry date.
 
     `at` is a Unix time. `name` is a credential, `vault/key` or an endpoint; `targets` are the names of those that use it.

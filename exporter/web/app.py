@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from msgspec import structs
 
 from exporter.config.schema import effective_pieces
 from exporter.config.settings import Target
@@ -23,6 +24,8 @@ from exporter.explain.search import explain
 from exporter.presentation.documentation import NOT_BUILT, Documentation
 from exporter.presentation.expiries import all_endings
 from exporter.presentation.sql import SqlProofs, cause_log_texts, target_differences
+from exporter.runtime.loop import yield_with_pauses
+from exporter.runtime.tasks import SingleFlight
 from exporter.state.causes import recent_changes
 from exporter.state.history import ProbeContext
 from exporter.web.access import LARGEST_BODY, OPEN_PATHS, access_middleware, header_writer, serves_pages
@@ -51,6 +54,7 @@ class PageHandlers:
         self._service, self._options, self._proofs = service, options, proofs
         self._urls = Urls(options.link_prefix, service.version, assets=_TAG)
         self._documentation = Documentation.load()
+        self.flights = SingleFlight[tuple[str, str], list[str]]()  # of pages, by path and query
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         service, targets = self._service, self._service.config.targets  # a reload may replace them meanwhile
@@ -64,7 +68,7 @@ class PageHandlers:
         shown = view(service.config, target, record, now=now)
         pieces = target_page(
             self._urls,
-            replace(shown, own=self._proofs.target_proofs(target), restart=restart),
+            structs.replace(shown, own=self._proofs.target_proofs(target), restart=restart),
             [] if record is None else list(record.history),
             expiries=expiries_of(service, target),
             checks=service.last_checks(target.name),
@@ -135,7 +139,13 @@ class PageHandlers:
         return await _document(request, document, _DOCUMENT)
 
     async def listed(self, request: web.Request, path: str) -> web.StreamResponse:
-        """Serve the status page, or the list of targets."""
+        """Serve the status page, or the list of targets. Readers of one page at once share its making."""
+        make = partial(self._made, path, tuple(request.query.items()))
+        return await stream(
+            request, encoded(await self.flights.join((path, request.query_string), make, name="page")), headers=_HTML
+        )
+
+    async def _made(self, path: str, parameters: Sequence[tuple[str, str]]) -> list[str]:
         service, now = self._service, time.time()
         config = service.config  # a reload may replace it while other tasks run
         cached_expiries = cache(service.credential_expiries)
@@ -143,7 +153,7 @@ class PageHandlers:
             view(config, target, service.record_of(target.name), cached_expiries(target.credential), now=now)
             for target in config.targets.values()
         )
-        whole = await fleet(views, read(request.query.items(), config.targets.values()), self._proofs, now)
+        whole = await fleet(views, read(parameters, config.targets.values()), self._proofs, now)
         page, unread = ListPage(path=path, fleet=whole, vantage=config.settings.vantage), list[tuple[str, str]]()
         if page.is_status:
             within = replace(config, targets={name: config.targets[name] for name in whole.scope})
@@ -155,7 +165,7 @@ class PageHandlers:
         shown = notices(whole, delayed, unread, ready=service.ready, keeps_state=service.keeps_state)
         page = replace(page, notices=shown, log_texts=await cause_log_texts(page.cards, config.targets, self._proofs, now=now))
         page = replace(page, tickets=await group_tickets(self._urls, page, self._proofs))
-        return await stream(request, encoded(overview(self._urls, page)), headers=_HTML)
+        return [str(piece) async for piece in yield_with_pauses(overview(self._urls, page), 1)]
 
 
 async def _document(request: web.Request, document: str, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -223,6 +233,7 @@ def create_app(service: ExporterService, options: WebOptions, *, reload: Reload 
         app.router.add_get(path, partial(_redirect, address=f"{options.link_prefix}{to}"))
     app.on_response_prepare.append(header_writer(options.access_control))
     app.on_shutdown.append(probing.cache.close)
+    app.on_shutdown.append(lambda _: pages.flights.aclose())
     if options.access_control is not None:
         app[LISTENER_TLS] = options.access_control
         app.cleanup_ctx.append(options.access_control.watching)

@@ -15,6 +15,8 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
+from msgspec import structs
+
 from exporter.config.settings import Target
 from exporter.explain.explanation import LONGEST, Explanation
 from exporter.explain.search import explain
@@ -187,7 +189,7 @@ class Fleet:
     now: float
     views: dict[str, TargetView] = field(default_factory=dict)  # of all targets, by name
     codes: Counter[int] = field(default_factory=Counter)  # of all targets, by the code of their first failure
-    labels: set[str] = field(default_factory=set)  # NAME=VALUE, of all targets
+    labels: set[tuple[str, str]] = field(default_factory=set)  # name and value, of all targets
     label_names: set[str] = field(default_factory=set)  # of all targets and their SQL Servers
     scope: dict[str, None] = field(default_factory=dict)  # names of targets
     counts: Counter[Urgency] = field(default_factory=Counter)
@@ -206,15 +208,17 @@ class Fleet:
     def add(self, view: TargetView, *, is_within: bool) -> None:
         target, failure = view.target, view.failure
         self.views[target.name] = view
-        self.codes.update([] if failure is None or failure.code is None else [failure.code])
-        self.labels.update(f"{name}={value}" for name, value in target.labels.items())
+        if failure is not None and failure.code is not None:
+            self.codes[failure.code] += 1
+        self.labels.update(target.labels.items())
         self.label_names.update(target.labels, *target.instances)
         if not is_within:
             return
         self.scope[target.name] = None
         self.counts[view.urgency] += 1
         self.waiting += view.report is None and view.readiness.stolen is None
-        self.lost += [] if view.readiness.stolen is None else [view.readiness.stolen]
+        if view.readiness.stolen is not None:
+            self.lost.append(view.readiness.stolen)
         state = HeadlineState.UNSTEADY if view.unsteady is not None else _STATES.get(view.urgency, HeadlineState.OTHER)
         self.targets[state] += 1
         self.servers.update((server, min(self.servers.get(server, state), state)) for server in view.servers)
@@ -228,10 +232,10 @@ class Fleet:
         self.own = await sql_causes(verdicts, proofs, all_servers=not self.query.scope)
         own = (each for cause in self.own for each in cause.targets.items())
         async for name, server in yield_with_pauses(own, TARGETS_PER_SLICE):
-            self.views[name] = replace(self.views[name], own=(*self.views[name].own, server))
+            self.views[name] = structs.replace(self.views[name], own=(*self.views[name].own, server))
         verdicts = ((each.target, each.readiness.ready, each.record) for each in self.within())
         for name, stuck in (await stuck_behind(verdicts, proofs, self.now)).items():
-            self.views[name] = replace(self.views[name], stuck=stuck)
+            self.views[name] = structs.replace(self.views[name], stuck=stuck)
 
     async def add_ended(self) -> None:
         """Add the incidents that ended within the last hour, the latest first."""

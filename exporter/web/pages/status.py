@@ -156,7 +156,7 @@ def filters(urls: Urls, fleet: Fleet) -> Html:
     """Render the form, filled with the current query."""
     query = fleet.query
     codes = ((str(code), f"{BY_CODE[code].symbol}, {count}") for code, count in sorted(fleet.codes.items()))
-    labels = ((each, "") for each in sorted(fleet.labels)[:MOST_LABELS])
+    labels = ((each, "") for each in sorted(f"{name}={value}" for name, value in fleet.labels)[:MOST_LABELS])
     verdicts = [("", "any"), *((name, name.replace("_", " ")) for name in VERDICTS)]
     # The current order is always among them.
     names = dict.fromkeys(f"{BY_LABEL}{name}" for name in sorted(fleet.label_names)[:MOST_LABELS])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import IntEnum
+
+from msgspec import Struct, field
 
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use
@@ -53,8 +55,7 @@ _AZURE = re.compile(r"\.(vault|managedhsm)[a-z-]*\.")  # hosts of vaults in ever
 _SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
-@dataclass(frozen=True, slots=True)
-class TargetView:
+class TargetView(Struct, frozen=True, kw_only=True):
     """One target at `now`, a Unix time."""
 
     target: Target
@@ -64,19 +65,27 @@ class TargetView:
     report: ProbeReport | None
     readiness: Readiness
     urgency: Urgency
-    ending: Ending | None = None  # the next expiry of its credential or key
+    expiries: Sequence[CredentialExpiry] = ()  # of its credential
     unsteady: Unsteady | None = None
-    wrong: str = ""  # which dates of its credential Entra ID contradicts
     ended: Ended | None = None  # its last failure, if that is over
     own: tuple[ServerProof, ...] = ()  # of its SQL Servers: all on its page, one of each cause in a list
-    stuck: tuple[
-        ServerProof, ...
-    ] = ()  # its SQL Servers with databases that are closed or may not write, in a list, while it is not ready
+    # Its SQL Servers with databases that are closed or may not write, in a list, while it is not ready.
+    stuck: tuple[ServerProof, ...] = ()
     restart: Mapping[tuple[str, str], RestartReadiness] = field(default_factory=dict)  # by address and thumbprint
 
     @property
     def diagnosis(self) -> Diagnosis | None:
         return diagnose(self.target, self.record, self.now, self.own)
+
+    @property
+    def ending(self) -> Ending | None:
+        """The next expiry of its credential or key."""
+        return next_ending(self.target, self.record, self.expiries)
+
+    @property
+    def wrong(self) -> str:
+        """Which dates of its credential Entra ID contradicts."""
+        return wrong_dates(self.expiries)
 
     @property
     def failure(self) -> StepResult | None:
@@ -132,9 +141,8 @@ def view(
         report=report,
         readiness=readiness,
         urgency=Urgency[state_of(readiness, success=None if report is None else report.success).name],
-        ending=next_ending(target, record, expiries),
+        expiries=expiries,
         unsteady=unsteady_at(record, now),
-        wrong=wrong_dates(expiries),
         ended=ended_at(record, now),
     )
 

@@ -1,5 +1,6 @@
 """Pages: their texts, escaping, and readability with a large fleet."""
 
+import asyncio
 import json
 import re
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from tests.support.factories import DISCARDED
 from tests.support.values import replace
 from tests.support.web_factories import auxiliary_result, bad, config, good, target
 from tests.support.web_fleets import refusing_vaults, three_causes
-from tests.support.web_server import Service, answer, get, serving, words
+from tests.support.web_server import Service, answer, get, serving, until, words
 
 NOW = 1767323050.0
 
@@ -494,6 +495,35 @@ async def test_thousands_of_refusing_vaults_are_a_small_page():
     assert "<strong>3 causes</strong>" in html
     assert "The commands cover 100 of 1,668." in html
     assert max(len(html.encode()), len(every.encode())) < 150_000
+
+
+async def test_readers_of_one_page_at_once_share_its_making(monkeypatch):
+    """Each making of a page of 5,000 targets takes seconds on a busy host."""
+    go, joined, made = asyncio.Event(), [], []
+    make, join = app.fleet, app.SingleFlight.join
+
+    async def counted(views, query, *more):
+        made.append(query.words)
+        await go.wait()
+        return await make(views, query, *more)
+
+    async def noted(flights, key, work, *, name):
+        joined.append(key)
+        return await join(flights, key, work, name=name)
+
+    monkeypatch.setattr(app, "fleet", counted)
+    monkeypatch.setattr(app.SingleFlight, "join", noted)
+    async with serving(fleet()) as session:
+        async with asyncio.TaskGroup() as readers:
+            same = [readers.create_task(get(session, "/")) for _ in range(5)]
+            other = readers.create_task(get(session, "/?q=healthy"))
+            await until(lambda: len(joined) == 6)
+            go.set()
+        later = await get(session, "/")
+    assert sorted(made) == ["", "", "healthy"]
+    assert len({each.result()[2] for each in same}) == 1
+    assert same[0].result()[::2] == (200, later[2])
+    assert other.result()[2] != later[2]
 
 
 async def test_five_thousand_targets_in_three_causes_are_a_small_page():
