@@ -165,7 +165,7 @@ def _details(answer: Answer) -> Iterator[str]:
             yield f"  SQL Server itself: {hide(proof_text(proof, answer.now))}"
     without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
     for name in without if answer.verdict == "ready" else ():
-        yield f"{name}: no database depends on a key of a vault"
+        yield f"{name}: no database depends on a key of a vault; column encryption is not read"
     for vault in answer.forecast:
         yield f"restart: {counted(vault.unwraps.total(), 'unwrap')} in {vault.vault}, {percent(vault.share)} of its request limit in 10 seconds"
     for each in answer.accepted:

@@ -113,8 +113,19 @@ def test_targets_of_one_name_are_both_in_the_json():
 
 def test_instance_without_keys_is_named_if_ready():
     plain = document(databases={}, change=lambda rows: rows["providers"].clear())
-    assert "N1\\SQLPRD01: no database depends on a key of a vault" in as_text(answer(inventory=[plain]))
+    assert "N1\\SQLPRD01: no database depends on a key of a vault; column encryption is not read" in as_text(
+        answer(inventory=[plain])
+    )
     assert "no database depends" not in as_text(answer(inventory=[plain], instances=("SQLPRD01", "GONE")))
+
+
+def test_answer_on_a_key_without_a_database_leaves_columns_open():
+    """Such a key may protect columns of a database, which no reading shows."""
+    columns = document(change=lambda rows: rows["encryption"].clear() or rows["databases"].clear())
+    assert columns.sections["keys"]
+    found = as_text(answer(inventory=[columns])).splitlines()
+    assert found[0] == "ready: the vault side of 1 instance, 0 keys, 0 databases"
+    assert "N1\\SQLPRD01: no database depends on a key of a vault; column encryption is not read" in found
 
 
 def test_json_has_the_documented_fields():
