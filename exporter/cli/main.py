@@ -273,7 +273,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return refuse(f"no command {name!r}{_nearest(name, _shown()) or ': write one of ' + ', '.join(_shown())}")
     args, unknown = parser.parse_known_args(given)
     if unknown:
-        flag = _nearest(unknown[0].partition("=")[0], re.findall(r"--[a-z][a-z.-]+", args.parser.format_help()))
+        word, own = unknown[0].partition("=")[0], re.findall(r"(?m)^ +(?:-\w, )?(--[a-z][a-z.-]+)", args.parser.format_help())
+        # No typing error: the other commands about a target have that flag.
+        flag = " (it reads a running exporter: --url)" if word == "--config.file" and "--url" in own else _nearest(word, own)
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{flag}")
     try:
         code = run_command(args)

@@ -232,8 +232,8 @@ _COMPARE: Final = ServerAction(
 # By the category of the code, with names to fill in. The codes of other categories have no action of their own.
 SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
     Category.IDENTITY: ServerAction(
-        "Write the present secret with `alter-credential.sql`",
-        "`ekm-exporter script alter-credential.sql` prints it. On {server}, run it and the statements that it writes: they alter SQL Server's own credential, that of the key's login in `sys.credentials`.",
+        "Write the present secret with `ekm-exporter script alter-credential.sql`",
+        "on {server}, run what it prints, and the statements that this writes: they alter SQL Server's own credential, that of the key's login in `sys.credentials`.",
         "Then repeat a log backup.",
     ),
     Category.NETWORK: ServerAction("Test the network path from {server} to the vault, with the proxy of its service account"),

@@ -381,7 +381,9 @@ def _about_backups(server: WatchedServer, since: float) -> tuple[str, str]:
     category = None if codes[0].known is None else codes[0].known.category
     if category not in _NAMED_ACTIONS:
         return shows, f"ekm-exporter explain {codes[0].code}"
-    what = SERVER_ACTIONS[category].what.format(server="this SQL Server", target="TARGET")
+    what = SERVER_ACTIONS[category].what.format(
+        server="this SQL Server", target=server.targets[0].name if server.targets else "TARGET"
+    )
     return shows, what[0].lower() + what[1:]
 
 

@@ -119,7 +119,7 @@ async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(obse
     text = story.text(150, BACKUPS)
     assert "backups of encrypted databases on CHANGED (n1) fail with code 3303." in text
     assert "No backup finished since of: [changed]" in text
-    assert "First: write the present secret with `alter-credential.sql`." in text
+    assert "First: write the present secret with `ekm-exporter script alter-credential.sql`." in text
     assert "Vault side: changed ready, seen from a central host." in text
     assert all("vault side ready" in page for page in story.pages.values())
     altered = "CHANGED on n1: not proven since the credential was altered at"

@@ -91,6 +91,10 @@ def test_command_after_two_dashes_has_its_flags(capsys):
             "ekm-exporter doctor: unrecognized arguments: --config=e.yml (did you mean '--config.file'?)",
         ),
         (["run", "--config.file", "e.yml", "--zzz"], "ekm-exporter run: unrecognized arguments: --zzz"),
+        (
+            ["audit", "t", "--config.file", "e.yml"],
+            "ekm-exporter audit: unrecognized arguments: --config.file e.yml (it reads a running exporter: --url)",
+        ),
         (["--zzz", "run"], "ekm-exporter: unrecognized arguments: --zzz"),
     ],
 )

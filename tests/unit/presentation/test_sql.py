@@ -76,7 +76,7 @@ OTHER_IDENTITY = (
     [
         (
             "3303",
-            "Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret with `alter-credential.sql`: `ekm-exporter script alter-credential.sql` prints it. On SQLPRD01 on n1, run it and",
+            "Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret with `ekm-exporter script alter-credential.sql`: on SQLPRD01 on n1, run what it prints, and",
         ),
         ("3008", "The exporter's network path works. Test the network path from SQLPRD01 on n1 to the vault"),
         ("3077", OTHER_IDENTITY),
@@ -129,7 +129,7 @@ def test_every_node_that_needs_the_statement_is_named():
     errors = [error("3303", "19:10:00", "19:50:00")]
     servers = [server_proofs(a_reading(host=f"n{each}", sections={"errors": errors}))[0] for each in range(1, 17)]
     text = first_actions(servers, servers[1], None, NOW)
-    assert "On SQLPRD01 on n2, run it" in text
+    assert "on SQLPRD01 on n2, run what it prints" in text
     assert " Then do the same on SQLPRD01 on n1, SQLPRD01 on n3, " in text
     assert text.endswith("SQLPRD01 on n13 and 3 more.")
 

@@ -442,10 +442,10 @@ def test_closed_database_whose_key_works_is_not_the_vault():
 @pytest.mark.parametrize(
     ("code", "first"),
     [
-        ("3303", "write the present secret with `alter-credential.sql`"),
+        ("3303", "write the present secret with `ekm-exporter script alter-credential.sql`"),
         ("3008", "test the network path from this SQL Server to the vault, with the proxy of its service account"),
         ("3077", "compare identity and key with those of the probe (`verify.sql`)"),
-        ("2058", "run `ekm-exporter doctor TARGET` on the host of this SQL Server"),
+        ("2058", "run `ekm-exporter doctor contoso-key0` on the host of this SQL Server"),
         ("3011", "ekm-exporter explain 3011"),
         ("99999", "ekm-exporter explain 99999"),
         ("33027", "ekm-exporter explain 33027"),

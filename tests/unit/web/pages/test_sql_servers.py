@@ -263,7 +263,7 @@ async def test_failing_sql_server_is_a_cause_although_probes_succeed():
         "SQL Server itself does not get its key, although the vault side is ready began",
         "1 SQL Server : SQLPRD01 on n1. Target contoso-key0",
         f"Backups of SQLPRD01 on n1 fail since 19:10 UTC; at the present rate {named}.",
-        "Then: Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret with alter-credential.sql : ekm-exporter script alter-credential.sql prints it. On SQLPRD01 on n1, run it",
+        "Then: Look inside SQL Server, at credential [tde_cred]: the vault side works. Write the present secret with ekm-exporter script alter-credential.sql : on SQLPRD01 on n1, run what it prints",
         "SQLPRD01 on n1 with 3303",
         "Now: restores, DBCC CHECKDB and column encryption with an EKM key fail",
     ):
