@@ -138,20 +138,17 @@ class WatchedServer:
         return {use.database: use for use in sorted(found, key=lambda use: use.at)}
 
     @cached_property
-    def _log_backups_at(self) -> Mapping[str, float]:
+    def log_backups_at(self) -> Mapping[str, float]:
+        """The end of the last log backup of each database under a key, on any node, by the history of backups or by its log."""
         shown = {printable(str(row.get("database"))): cell_time(row, "log_backup_utc") for row in rows(self.reading, "logs")}
         made = {name: use.at for name, use in self.log_backups.items()}
         return {name: max(shown.get(name) or -math.inf, made.get(name, -math.inf)) for name in self.peers}
-
-    def log_backup_at(self, database: str) -> float:
-        """The end of the last log backup of a database on any node, by the history of backups or by its log."""
-        return self._log_backups_at.get(database, -math.inf)
 
     @cached_property
     def good_elsewhere_at(self) -> float:
         """The end of the last log backup of a database of which this node is a secondary replica, which shows no size of its log."""
         primary = {space.database for space in log_spaces(self.reading)}
-        times = (self.log_backup_at(name) for name in self.peers if name not in primary)
+        times = (self.log_backups_at[name] for name in self.peers if name not in primary)
         return max(times, default=-math.inf) if "logs" in self.reading.read_at else -math.inf
 
     def lines(self, after: float, database: str = "") -> _Lines:
@@ -171,7 +168,7 @@ class WatchedServer:
     def is_missing(self, database: str, after: float = -math.inf) -> bool:
         """Whether log backups of a database stopped: none for three times their rhythm since the last one, and since `after`."""
         rhythm = self.rhythm_of(database)
-        since = max(self.log_backup_at(database), after)
+        since = max(self.log_backups_at[database], after)
         return rhythm is not None and self.read_at("backups") - since > max(_MISSING * rhythm, _LEAST_MISSING)
 
     def rhythm_of(self, database: str) -> float | None:
@@ -272,7 +269,7 @@ def _missing_since(watch: Watch, server: WatchedServer) -> float | None:
     """Return the last log backup of an open database whose log backups stopped while lines about a key came."""
     after = max(watch.counted_after, -math.inf if watch.seen_at is None else watch.seen_at)
     stopped = (name for name in server.peers if name not in server.closed and server.is_missing(name, after))
-    times = {name: server.log_backup_at(name) for name in stopped}
+    times = {name: server.log_backups_at[name] for name in stopped}
     return min((at for name, at in times.items() if server.lines(max(at, watch.counted_after), name).keyed), default=None)
 
 
@@ -295,7 +292,7 @@ def full_at(watch: Watch, server: WatchedServer, now: float) -> dict[str, float]
 def _is_emptied(server: WatchedServer, database: str) -> bool:
     """Whether the last log backup is so recent that the next one is not late."""
     late = max(_LATE * (server.rhythm_of(database) or 0.0), _LEAST_LATE) + _LEAST_LATE
-    return server.read_at("backups") <= server.log_backup_at(database) + late
+    return server.read_at("backups") <= server.log_backups_at[database] + late
 
 
 def proofs_missing(watch: Watch, server: WatchedServer) -> dict[str, float]:
