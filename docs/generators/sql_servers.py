@@ -9,7 +9,7 @@ from docs.generators.powershell import parameters
 from exporter.core.connector import LOG_SCRIPTS
 from exporter.knowledge.checks_host import SQL_RIGHTS, SqlRight
 from exporter.sqlserver.differences import TEXTS
-from exporter.sqlserver.script import batches, proof_script, script_bytes, script_names, summary
+from exporter.sqlserver.script import PROOF, batches, script_bytes, script_names, summary
 
 _NAMES = ("server", "databases", "target", "other", "uri", "thumbprint", "entry")
 _FOLDER, _LOG_FOLDER = "../exporter/sqlserver/scripts", "../exporter/core/scripts"
@@ -39,7 +39,7 @@ _OTHER_SECTIONS = (
 
 def sections() -> str:
     """Return a row for each section with the first sentence of the comment before its batch, and its cost."""
-    rows = [(f"`{name}`", _first_sentence(batch), _cost(batch)) for name, batch in (*batches(), *proof_script())]
+    rows = [(f"`{name}`", _first_sentence(batch), _cost(batch)) for name, batch in (*batches(), *batches(PROOF))]
     return table(("section", "what", "cost"), [*rows, *_OTHER_SECTIONS])
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Batches: TypeAlias = "tuple[tuple[str, str | Callable[[Sections], str]], ...]"
 
 FOLDER = Path(__file__).with_name("scripts")
+INVENTORY, PROOF = FOLDER / "inventory.sql", FOLDER.with_name("proof.sql")
 _BATCH = re.compile(r"^GO\s*$", re.IGNORECASE | re.MULTILINE)
 _SECTION = re.compile(r'"section":"(\w+)"')
 # The first sentence of a script: a dot within a file's name does not end it.
@@ -41,17 +42,8 @@ def summary(script: bytes) -> str:
 
 
 @cache
-def batches() -> tuple[tuple[str, str], ...]:
-    return _batches(FOLDER / "inventory.sql")
-
-
-@cache
-def proof_script() -> tuple[tuple[str, str], ...]:
-    """Return the batches of proof.sql as they stand there."""
-    return _batches(FOLDER.with_name("proof.sql"))
-
-
-def _batches(path: Path) -> tuple[tuple[str, str], ...]:
+def batches(path: Path = INVENTORY) -> tuple[tuple[str, str], ...]:
+    """Return the section and the text of each batch of a script, as they stand there."""
     named = ((_SECTION.search(batch), batch.strip()) for batch in _BATCH.split(path.read_text(encoding="utf-8")))
     return tuple((section[1], batch) for section, batch in named if section is not None)
 
@@ -79,7 +71,7 @@ def proof_batches(
     Backups are searched anew, or read on from this number of the history. `since` gives the Unix time from which the error log is needed, by the
     clock of the server; without it, a day. `trace` has the file and the offset up to which the events of calls are known.
     """
-    texts = dict(proof_script())
+    texts = dict(batches(PROOF))
     if after is not None:
         texts["backups"] = texts["backups"].replace(_NEWEST, str(max(0, after - _OVERLAP)))
     errors = texts["errors"]

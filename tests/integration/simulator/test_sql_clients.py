@@ -7,7 +7,8 @@ import pymssql
 import pytest
 
 from exporter.sqlserver.document import PROOF_SECTIONS, SECTIONS, read_documents
-from exporter.sqlserver.script import LOG, proof_script
+from exporter.sqlserver.script import LOG, PROOF
+from exporter.sqlserver.script import batches as package_batches
 from tests.support.simulated_sql import FIRST, batches
 
 pytestmark = pytest.mark.asyncio
@@ -50,7 +51,7 @@ async def test_pymssql_reads_the_script(servers):
 async def test_pymssql_reads_what_proves_itself(servers):
     def work(cursor):
         found = {}
-        for section, batch in proof_script():
+        for section, batch in package_batches(PROOF):
             cursor.execute(batch)
             found[section] = [next(iter(row.values())) for row in cursor.fetchall()]
         return found

@@ -156,7 +156,7 @@ def test_search_of_backups_is_bounded():
 def test_backups_are_read_on_from_a_number_less_the_overlap():
     sent = dict(script.proof_batches(after=600_000))["backups"]
     assert "WHERE s.backup_set_id > 599000\n" in sent
-    assert sent.replace("599000", script._NEWEST) == dict(script.proof_script())["backups"]
+    assert sent.replace("599000", script._NEWEST) == dict(script.batches(script.PROOF))["backups"]
 
 
 STATS = {

@@ -27,9 +27,9 @@ def test_script_has_its_sections_in_order(batches_of_script):
     assert tuple(section_of(batch) for batch in batches_of_script) == NAMES[batches_of_script]
 
 
-@pytest.mark.parametrize(("sent", "printed"), [(script.batches, INVENTORY), (script.proof_script, PROOF)])
+@pytest.mark.parametrize(("sent", "printed"), [(script.INVENTORY, INVENTORY), (script.PROOF, PROOF)])
 def test_package_sends_the_batches_of_the_script(sent, printed):
-    assert sent() == tuple((section_of(batch), batch.strip()) for batch in printed)
+    assert script.batches(sent) == tuple((section_of(batch), batch.strip()) for batch in printed)
 
 
 @EACH_BATCH

@@ -10,7 +10,7 @@ from docs.generators import every_page, sql_servers
 from docs.generators.every_page import DOCS, PAGES, refreshed, write
 from docs.generators.flags import flags
 from docs.generators.powershell import parameters
-from exporter.sqlserver.script import batches, proof_script, script_bytes
+from exporter.sqlserver.script import PROOF, batches, script_bytes
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -48,4 +48,4 @@ def test_each_flag_of_a_command_has_a_meaning(command, least):
 def test_each_section_of_a_reading_has_one_sentence():
     _, _, *rows = sql_servers.sections().splitlines()
     assert [row for row in rows if not re.fullmatch(r"\| `\w+` \| [A-Z].+[^.]\. \|", row)] == []
-    assert len(rows) == len(batches()) + len(proof_script()) + 2
+    assert len(rows) == len(batches()) + len(batches(PROOF)) + 2

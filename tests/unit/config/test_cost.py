@@ -16,7 +16,7 @@ from exporter.core.values import KeyFacts, Mode, Step, operations_of
 from exporter.knowledge.expiry import Source
 from exporter.probing.auxiliary import auxiliary_probes
 from exporter.probing.expiry import INTERVALS
-from exporter.sqlserver.script import batches, proof_script
+from exporter.sqlserver.script import PROOF, batches
 
 GOOD = Path(__file__).parent / "good"
 
@@ -260,7 +260,7 @@ def test_readings_of_sql_servers_are_counted(servers, interval, sign_ins, tmp_pa
 
 
 def test_statements_of_a_reading_are_those_of_the_scripts():
-    assert 1 + len(batches()) + len(proof_script()) == STATEMENTS
+    assert 1 + len(batches()) + len(batches(PROOF)) == STATEMENTS
 
 
 def test_cost_without_sql_servers_names_none(configured):
