@@ -233,7 +233,7 @@ _COMPARE: Final = ServerAction(
 SERVER_ACTIONS: Final[Mapping[Category, ServerAction]] = {
     Category.IDENTITY: ServerAction(
         "Write the present secret with `ekm-exporter script alter-credential.sql`",
-        "on {server}, run what it prints, and the statements that this writes: they alter SQL Server's own credential, that of the key's login in `sys.credentials`.",
+        "on {server}, run what it prints, and the statements that this writes. They alter SQL Server's own credential, that of the key's login in `sys.credentials`.",
         "Then repeat a log backup.",
     ),
     Category.NETWORK: ServerAction("Test the network path from {server} to the vault, with the proxy of its service account"),
