@@ -54,7 +54,7 @@ class PageHandlers:
         self._service, self._options, self._proofs = service, options, proofs
         self._urls = Urls(options.link_prefix, service.version, assets=_TAG)
         self._documentation = Documentation.load()
-        self.flights = SingleFlight[tuple[str, str], list[str]]()  # of pages, by path and query
+        self.flights = SingleFlight[object, list[str]]()  # of pages
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
         service, targets = self._service, self._service.config.targets  # a reload may replace them meanwhile
@@ -139,11 +139,11 @@ class PageHandlers:
         return await _document(request, document, _DOCUMENT)
 
     async def listed(self, request: web.Request, path: str) -> web.StreamResponse:
-        """Serve the status page, or the list of targets. Readers of one page at once share its making."""
-        make = partial(self._made, path, tuple(request.query.items()))
-        return await stream(
-            request, encoded(await self.flights.join((path, request.query_string), make, name="page")), headers=_HTML
-        )
+        """Serve the status page, or the list of targets. Readers of one page and configuration at once share its making."""
+        parameters = tuple(request.query.items())
+        key = path, parameters, id(self._service.config)  # which the making keeps
+        pieces = await self.flights.join(key, partial(self._made, path, parameters), name="page")
+        return await stream(request, encoded(pieces), headers=_HTML)
 
     async def _made(self, path: str, parameters: Sequence[tuple[str, str]]) -> list[str]:
         service, now = self._service, time.time()

@@ -513,14 +513,20 @@ async def test_readers_of_one_page_at_once_share_its_making(monkeypatch):
 
     monkeypatch.setattr(app, "fleet", counted)
     monkeypatch.setattr(app.SingleFlight, "join", noted)
-    async with serving(fleet()) as session:
+    service = fleet()
+    async with serving(service) as session:
         async with asyncio.TaskGroup() as readers:
             same = [readers.create_task(get(session, "/")) for _ in range(5)]
             other = readers.create_task(get(session, "/?q=healthy"))
-            await until(lambda: len(joined) == 6)
+            escaped = [readers.create_task(get(session, f"/?q={each}")) for each in ("%2526", "%26")]
+            await until(lambda: len(joined) == 8)
+            service.config = replace(service.config)  # a reload
+            reloaded = readers.create_task(get(session, "/"))
+            await until(lambda: len(joined) == 9)
             go.set()
         later = await get(session, "/")
-    assert sorted(made) == ["", "", "healthy"]
+    assert sorted(made) == ["", "", "", "%26", "&", "healthy"]
+    assert [each.result()[0] for each in (*escaped, reloaded)] == [200, 200, 200]
     assert len({each.result()[2] for each in same}) == 1
     assert same[0].result()[::2] == (200, later[2])
     assert other.result()[2] != later[2]
