@@ -16,7 +16,7 @@ from urllib.parse import quote
 from exporter.cli.flags import DEFAULT_URL, Render, exporter_flags, exporters_of, time_limit, write_formats
 from exporter.cli.gate import fetch_each, fetch_state
 from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal
-from exporter.clients.peers import AccessError, ApiAccess, FetchFailure, FetchProblem, fetch_list
+from exporter.clients.peers import AccessError, ApiAccess, FetchFailure, fetch_list
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import json as core_json
 from exporter.sqlserver.audit import ChoiceError, UnknownKeyError, as_text, choose_target, sheet
@@ -46,7 +46,7 @@ async def _facts(accesses: list[ApiAccess], key: str) -> Mapping[str, Any]:
     access, chosen = await _chosen(accesses, key)
     fetched = await fetch_list(access, f"api/v1/targets/{quote(chosen.name, safe='')}/audit")
     if isinstance(fetched, FetchFailure):
-        if fetched.problem is FetchProblem.UNREACHABLE:
+        if fetched.problem == "unreachable":
             raise Refusal(f"{access.url} does not answer any more, {fetched.cause}: try again", UNANSWERED)
         raise Refusal(f"{access.url} has no audit sheet, {fetched.cause}: is it of this version?", FAILED)
     try:

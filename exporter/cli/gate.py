@@ -35,10 +35,10 @@ from exporter.sqlserver.reading import SqlServerReading
 
 _T = TypeVar("_T")
 _CONDITIONS: Mapping[FetchProblem, Condition] = {
-    FetchProblem.UNREACHABLE: "exporter_unreachable",
-    FetchProblem.REFUSED: "exporter_refuses",
-    FetchProblem.MISSING: "exporter_foreign",
-    FetchProblem.FOREIGN: "exporter_foreign",
+    "unreachable": "exporter_unreachable",
+    "refused": "exporter_refuses",
+    "missing": "exporter_foreign",
+    "foreign": "exporter_foreign",
 }
 
 
@@ -65,7 +65,7 @@ async def fetch_readings(access: ApiAccess) -> tuple[SqlServerReading, ...] | Ga
     """Return what the exporter read of its SQL Servers, or why that is not known. Raises AccessError."""
     fetched, url = await fetch_list(access, SQL_SERVERS), access.url.rstrip("/")
     if isinstance(fetched, FetchFailure):
-        if fetched.problem is FetchProblem.MISSING:
+        if fetched.problem == "missing":
             return reason("exporter_old", url=url, field=f"/{SQL_SERVERS}")
         return _failed(fetched, url)
     return read_readings(fetched, url)

@@ -24,11 +24,7 @@ _Given = TypeVar("_Given")
 
 
 class _UnusableError(ValueError):
-    """Why an answer has no value."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.value)
-        self.fault = fault
+    """Why an answer has no value: its argument is the fault."""
 
 
 def _value_or_fault(read: Callable[[_Given], T]) -> Callable[[_Given], tuple[Fault, T | None]]:
@@ -39,7 +35,7 @@ def _value_or_fault(read: Callable[[_Given], T]) -> Callable[[_Given], tuple[Fau
         try:
             return Fault.NONE, read(given)
         except (ValueError, OverflowError) as error:
-            return error.fault if isinstance(error, _UnusableError) else Fault.VALUE_UNUSABLE, None
+            return error.args[0] if isinstance(error, _UnusableError) else Fault.VALUE_UNUSABLE, None
 
     return judged
 
@@ -87,7 +83,7 @@ def read_value(body: bytes) -> bytes:
 def read_key(body: bytes) -> KeyFacts:
     """Return the key version of a get response, checked in the connector's order."""
     answer = _object(body, empty=Fault.ANSWER_EMPTY)
-    key, attributes = _need(_dict(answer.get("key")), Fault.KEY_MISSING), _dict(answer.get("attributes")) or {}
+    key, attributes = _need(_only(dict, answer.get("key")), Fault.KEY_MISSING), _only(dict, answer.get("attributes")) or {}
     kid = _need(text_of(key, "kid"), Fault.KID_MISSING)
     parts = _need(_KID.fullmatch(kid), Fault.KID_UNUSABLE)
     kty = _need(text_of(key, "kty"), Fault.KTY_MISSING)
@@ -104,7 +100,7 @@ def read_key(body: bytes) -> KeyFacts:
         size_bits=int.from_bytes(modulus, "big").bit_length(),
         modulus=modulus,
         exponent=exponent,
-        enabled=_bool(attributes.get("enabled")),
+        enabled=_only(bool, attributes.get("enabled")),
         not_before=unix_time(attributes.get("nbf")),
         expires=unix_time(attributes.get("exp")),
         key_ops=tuple(filter(None, map(word_of, key_ops[:32]))) if isinstance(key_ops, list) else (),
@@ -134,16 +130,9 @@ def unix_time(value: object) -> float | None:
     return float(value)
 
 
-def _dict(value: object) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
-
-
-def _bool(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _only(kind: type[T], value: object) -> T | None:
+    """Return a value of this type; None for any other."""
+    return value if isinstance(value, kind) else None
 
 
 # Lists: one page of a vault's keys, of the versions of a key or of a secret, and the credentials that Microsoft Graph lists. An unreadable
@@ -188,7 +177,7 @@ def read_secret_versions(body: bytes) -> Page[SecretVersion]:
 
 def _page(body: bytes, read: Callable[[dict[str, Any]], T]) -> Page[T]:
     answer = _object(body)
-    return Page(tuple(map(read, _objects(answer.get("value")))), _text(answer.get("nextLink")))
+    return Page(tuple(map(read, _objects(answer.get("value")))), text_of(answer, "nextLink") or None)
 
 
 def _objects(values: object) -> list[dict[str, Any]]:
@@ -199,13 +188,13 @@ def _objects(values: object) -> list[dict[str, Any]]:
 
 def _listed_key(one: dict[str, Any]) -> ListedKey:
     parts = _need(_LISTED_KID.fullmatch(text_of(one, "kid") or ""), Fault.VALUE_UNUSABLE)
-    enabled = _bool((_dict(one.get("attributes")) or {}).get("enabled"))
+    enabled = _only(bool, (_only(dict, one.get("attributes")) or {}).get("enabled"))
     return ListedKey(parts[1], parts[2], enabled, one.get("managed") is True)
 
 
 def _secret_version(one: dict[str, Any]) -> SecretVersion:
     parts = _need(_VERSION_ID.fullmatch(text_of(one, "id") or ""), Fault.VALUE_UNUSABLE)
-    attributes = _need(_dict(one.get("attributes")), Fault.VALUE_UNUSABLE)
+    attributes = _need(_only(dict, one.get("attributes")), Fault.VALUE_UNUSABLE)
     return SecretVersion(
         version=parts[1].lower(),
         enabled=attributes.get("enabled") is True,
@@ -227,7 +216,7 @@ def read_application(body: bytes) -> AppCredentials:
         raise _UnusableError(Fault.VALUE_MISSING)
     secrets, certificates = map(_objects, lists)
     return AppCredentials(
-        secrets=tuple(ListedCredential(mark=_text(one.get("hint")), expires=_end(one)) for one in secrets),
+        secrets=tuple(ListedCredential(mark=text_of(one, "hint") or None, expires=_end(one)) for one in secrets),
         certificates=tuple(
             ListedCredential(mark=_thumbprint(one.get("customKeyIdentifier")), expires=_end(one)) for one in certificates
         ),

@@ -44,24 +44,13 @@ class ClientCertificate:
     detail: str = ""  # what the file contains instead; not masked
 
 
-class _UnusableError(Exception):
-    """Why a file has no certificate to sign in with, and what it contains instead."""
-
-    def __init__(self, fault: Fault, detail: str, certificate: x509.Certificate | None = None) -> None:
-        super().__init__(fault.value)
-        self.result = ClientCertificate(fault, certificate=certificate, detail=detail)
-
-
 def load_certificate(data: bytes, password: str | None) -> ClientCertificate:
     """Return the certificate of a file. Never raises for its content.
 
     An expiry needs no private key, and no password of a PEM file.
     """
     load = _load_pem if b"-----BEGIN " in data else _load_pfx
-    try:
-        return load(data, password.encode() if password else None)
-    except _UnusableError as unusable:
-        return unusable.result
+    return load(data, password.encode() if password else None)
 
 
 def _load_pfx(data: bytes, password: bytes | None) -> ClientCertificate:
@@ -74,17 +63,16 @@ def _load_pfx(data: bytes, password: bytes | None) -> ClientCertificate:
             why = "the file is damaged, or it needs a password and none is configured"
         else:
             why = "the file is damaged, or the password is wrong"
-        raise _UnusableError(Fault.PFX_UNREADABLE, why) from None
+        return ClientCertificate(Fault.PFX_UNREADABLE, detail=why)
     except UnsupportedAlgorithm:
-        raise _UnusableError(Fault.PFX_KEY_UNUSABLE, "an encryption that is not supported here") from None
+        return ClientCertificate(Fault.PFX_KEY_UNUSABLE, detail="an encryption that is not supported here")
     # Without a key, every certificate is listed among the others.
     found = certificate or next(iter(others), None)
     if found is None:
-        raise _UnusableError(
-            Fault.PFX_NO_CERTIFICATE, "no certificate" if key is None else f"{_key_type(key)} and no certificate"
-        )
+        detail = "no certificate" if key is None else f"{_key_type(key)} and no certificate"
+        return ClientCertificate(Fault.PFX_NO_CERTIFICATE, detail=detail)
     if key is None:
-        raise _UnusableError(Fault.PFX_NO_PRIVATE_KEY, "a certificate and no private key", found)
+        return ClientCertificate(Fault.PFX_NO_PRIVATE_KEY, certificate=found, detail="a certificate and no private key")
     return _assess([found], key, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE, Fault.PFX_REQUEST)
 
 
@@ -94,9 +82,9 @@ def _load_pem(data: bytes, password: bytes | None) -> ClientCertificate:
     try:
         certificates = [x509.load_pem_x509_certificate(data)]
     except _UNREADABLE:
-        raise _UnusableError(Fault.PEM_NO_CERTIFICATE, f"{blocks}; no readable certificate") from None
+        return ClientCertificate(Fault.PEM_NO_CERTIFICATE, detail=f"{blocks}; no readable certificate")
     if b"PRIVATE KEY-----" not in data:
-        raise _UnusableError(Fault.PEM_NO_PRIVATE_KEY, f"{blocks}; no private key", certificates[0])
+        return ClientCertificate(Fault.PEM_NO_PRIVATE_KEY, certificate=certificates[0], detail=f"{blocks}; no private key")
     is_encrypted = b"ENCRYPTED" in data
     try:
         key = load_pem_private_key(data, password if is_encrypted else None)
@@ -105,7 +93,7 @@ def _load_pem(data: bytes, password: bytes | None) -> ClientCertificate:
         if is_encrypted:
             missing = "the key is encrypted, and no password is configured"
             why = missing if password is None else "the password does not open the key"
-        raise _UnusableError(Fault.PEM_KEY_UNUSABLE, why, certificates[0]) from None
+        return ClientCertificate(Fault.PEM_KEY_UNUSABLE, certificate=certificates[0], detail=why)
     with contextlib.suppress(*_UNREADABLE):  # a later one is unreadable: the first counts alone
         certificates = x509.load_pem_x509_certificates(data)
     return _assess(certificates, key, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST)
@@ -117,16 +105,16 @@ def _assess(
     """Check the key against the first of the certificates."""
     first = certificates[0]
     if not isinstance(key, RSAPrivateKey):
-        raise _UnusableError(not_rsa, _key_type(key), first)
+        return ClientCertificate(not_rsa, certificate=first, detail=_key_type(key))
     owners = [number for number, each in enumerate(certificates, 1) if _owns(each, key)]
     if 1 not in owners:
         owner = f"certificate {owners[0]} of {len(certificates)}" if owners else "no certificate in the file"
         detail = f"the first certificate is {_subject(first)}; the key belongs to {owner}"
-        raise _UnusableError(other_key, detail, first)
+        return ClientCertificate(other_key, certificate=first, detail=detail)
     try:
         key.sign(b"", PS256, SHA256)
     except ValueError:  # the key is too short for the signature
-        raise _UnusableError(cannot_sign, _key_type(key), first) from None
+        return ClientCertificate(cannot_sign, certificate=first, detail=_key_type(key))
     return ClientCertificate(key=key, certificate=first)
 
 

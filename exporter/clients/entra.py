@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextvars import Context
 from dataclasses import replace
-from enum import StrEnum
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -81,11 +80,7 @@ NO_TOKEN_CACHE = NoTokenCache()
 
 
 class _UnusableError(Exception):
-    """The credential cannot be used; `facts` hold the cause."""
-
-    def __init__(self, facts: Facts) -> None:
-        super().__init__(facts.fault.value)
-        self.facts = facts
+    """The credential cannot be used; the argument are the facts with the cause."""
 
 
 def _identity(
@@ -155,7 +150,7 @@ async def fetch_token(
     finally:
         await connection.close()
     if isinstance(exchange.error, _UnusableError):
-        response = TokenResult(facts=exchange.error.facts)
+        response = TokenResult(facts=exchange.error.args[0])
     else:
         response = _assess(exchange, entra=f"{host}:{port}", is_ambient=is_ambient)
     parts = (
@@ -180,7 +175,12 @@ def _assess(exchange: Exchange, *, entra: str, is_ambient: bool) -> TokenResult:
     if is_ambient and (lacking or isinstance(exchange.error, CredentialUnavailableError)):
         endpoint = None if exchange.reached is None else exchange.endpoint  # without a request, that of Entra
         facts = structs.replace(facts, endpoint=endpoint, detail=_identity_detail(exchange, facts))
-        return TokenResult(facts=_identity_unavailable(facts, _identity_fault(exchange)))
+        # Azure Arc responds to the first request with the path of a key file. Without a further response, the file was not read.
+        headers = {} if exchange.response is None or exchange.response.status_code != 401 else exchange.response.headers
+        is_proof = headers.get("WWW-Authenticate", "").lower().startswith("basic realm=")
+        return TokenResult(
+            facts=_identity_unavailable(facts, Fault.IDENTITY_KEY_UNREADABLE if is_proof else Fault.IDENTITY_UNAVAILABLE)
+        )
     if facts.fault is not Fault.NONE or exchange.response is None:
         return TokenResult(facts=facts)
     fault, token = read_token(exchange.response.content)
@@ -200,16 +200,6 @@ def _identity_detail(exchange: Exchange, facts: Facts) -> str:
     return f"status {facts.status}, not a token response" + (
         f": {facts.detail}" if facts.fault is Fault.HTTP_STATUS and facts.detail else ""
     )
-
-
-def _identity_fault(exchange: Exchange) -> Fault:
-    """Return the fault of an identity endpoint that provided no token.
-
-    Azure Arc responds to the first request with the path of a key file. Without a further response, the file was not read.
-    """
-    headers = {} if exchange.response is None or exchange.response.status_code != 401 else exchange.response.headers
-    proof = headers.get("WWW-Authenticate", "").lower().startswith("basic realm=")
-    return Fault.IDENTITY_KEY_UNREADABLE if proof else Fault.IDENTITY_UNAVAILABLE
 
 
 def _identity_unavailable(facts: Facts, fault: Fault = Fault.IDENTITY_UNAVAILABLE) -> Facts:
@@ -250,13 +240,7 @@ def pending_facts(context: Context, network: Network, authority: str) -> Facts:
 # Microsoft Graph: only two kinds of GET requests. No request or response contains a secret: Graph lists dates, hints and thumbprints.
 
 _SELECT = "id,appId,passwordCredentials,keyCredentials"
-
-
-class Holder(StrEnum):
-    """The holder of secrets and certificates: an application or its service principal."""
-
-    APPLICATION = "applications"
-    SERVICE_PRINCIPAL = "servicePrincipals"
+HOLDERS = ("applications", "servicePrincipals")  # of secrets and certificates
 
 
 class GraphSession(HostSession):
@@ -265,9 +249,9 @@ class GraphSession(HostSession):
     request_id_header = "client-request-id"
 
     async def list_credentials(
-        self, token: str, holder: Holder, client_id: str, *, deadline: float
+        self, token: str, holder: str, client_id: str, *, deadline: float
     ) -> tuple[Facts, AppCredentials | None]:
-        """Return the secrets and certificates of the application with that client id.
+        """Return the secrets and certificates of the application with that client id, by one of the `HOLDERS`.
 
         The facts have status 404 if the tenant has no such application.
         """

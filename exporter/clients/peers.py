@@ -13,10 +13,9 @@ import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,18 +26,13 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 
 TARGETS, SQL_SERVERS = "api/v1/targets", "api/v1/sql-servers"  # paths below the base URL
 LARGEST_RESPONSE = 64 * 1024 * 1024  # bytes; docs/sql-servers.md has the number of SQL Servers
-REFUSALS = (401, 403, 421)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # no compressed response can grow beyond the limit
 
 
-class FetchProblem(Enum):
-    """What is wrong with an exchange."""
-
-    UNREACHABLE = auto()  # no whole response
-    REFUSED = auto()
-    MISSING = auto()  # no such path
-    FOREIGN = auto()  # a response that no exporter gives
+# What is wrong with an exchange: no whole response, a refusal, no such path, a response that no exporter gives.
+FetchProblem = Literal["unreachable", "refused", "missing", "foreign"]
+_PROBLEMS: Mapping[int, FetchProblem] = {401: "refused", 403: "refused", 421: "refused", 404: "missing"}  # by status
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +96,25 @@ async def fetch_list(access: ApiAccess, path: str) -> bytes | FetchFailure:
         async with _session(access) as session:
             status, data = await _exchange(session.get(f"{access.url}{path}", allow_redirects=False, ssl=tls), LARGEST_RESPONSE)
     except TimeoutError:
-        return FetchFailure(FetchProblem.UNREACHABLE, f"no whole response within {access.timeout:g} s")
+        return FetchFailure("unreachable", f"no whole response within {access.timeout:g} s")
     except _NO_RESPONSE as error:
-        return FetchFailure(FetchProblem.UNREACHABLE, cause_text(error, "--web.ca.file"))
-    if status in REFUSALS:
-        return FetchFailure(FetchProblem.REFUSED, f"HTTP status {status}")
+        return FetchFailure("unreachable", cause_text(error, "--web.ca.file"))
     if status != 200:
-        return FetchFailure(FetchProblem.MISSING if status == 404 else FetchProblem.FOREIGN, f"it has HTTP status {status}")
-    return FetchFailure(FetchProblem.FOREIGN, f"it is larger than {LARGEST_RESPONSE // 1024**2} MiB") if data is None else data
+        problem = _PROBLEMS.get(status, "foreign")
+        return FetchFailure(problem, f"{'' if problem == 'refused' else 'it has '}HTTP status {status}")
+    return FetchFailure("foreign", f"it is larger than {LARGEST_RESPONSE // 1024**2} MiB") if data is None else data
 
 
 _NO_RESPONSE = (aiohttp.ClientError, OSError, ValueError)
 
 
 def _session(access: ApiAccess) -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(total=access.timeout)
-    return aiohttp.ClientSession(timeout=timeout, headers=_headers(access), auto_decompress=False)
-
-
-def _headers(access: ApiAccess) -> dict[str, str]:
-    if access.user is None and access.token is None:
-        return _HEADERS
-    pair = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
-    return {**_HEADERS, "Authorization": f"Basic {pair}" if access.token is None else f"Bearer {access.token}"}
+    timeout, headers = aiohttp.ClientTimeout(total=access.timeout), dict(_HEADERS)
+    if access.token is not None:
+        headers["Authorization"] = f"Bearer {access.token}"
+    elif access.user is not None:
+        headers["Authorization"] = f"Basic {base64.b64encode(f'{access.user}:{access.password}'.encode()).decode()}"
+    return aiohttp.ClientSession(timeout=timeout, headers=headers, auto_decompress=False)
 
 
 async def _exchange(sent: AbstractAsyncContextManager[aiohttp.ClientResponse], limit: int) -> tuple[int, bytes | None]:

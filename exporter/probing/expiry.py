@@ -16,7 +16,7 @@ from typing import Final
 from cryptography.x509 import Certificate
 
 from exporter.clients.certificates import thumbprint
-from exporter.clients.entra import GraphSession, Holder
+from exporter.clients.entra import HOLDERS, GraphSession
 from exporter.clients.http.network import Networks
 from exporter.clients.key_vault import VaultSession, split_secret_url
 from exporter.config.settings import Config, Credential, Module, Target
@@ -312,7 +312,7 @@ class ExpiryLookup:
 async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:
     """Look up the application, then its service principal."""
     result: LookupResult | None = None
-    for holder in Holder:
+    for holder in HOLDERS:
         facts, listed = await graph.list_credentials(token, holder, client_id, deadline=deadline)
         if listed is None and facts.status != 404:
             return failure_of("Microsoft Graph", facts, GRAPH_ACTIONS)

@@ -180,10 +180,6 @@ class Exchange:
         if "first_byte" not in self.at:
             self.mark("last_byte")
 
-    def data_read(self) -> None:
-        if "sent" in self.at and "first_byte" not in self.at:
-            self.mark("first_byte")
-
     @property
     def lost_connection(self) -> bool:
         """Whether a reused connection ended before a byte of the response."""
@@ -292,8 +288,8 @@ class Traffic:
 
     def data_read(self, size: int) -> None:
         """Mark and count received bytes. Raises TooMuchReceivedError."""
-        if self.exchange is not None:
-            self.exchange.data_read()
+        if self.exchange is not None and "sent" in self.exchange.at and "first_byte" not in self.exchange.at:
+            self.exchange.mark("first_byte")
         self._count(size)
 
     def plain_read(self, data: bytes) -> None:

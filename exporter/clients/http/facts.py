@@ -245,14 +245,10 @@ def fault_of(error: BaseException | None, reached: Phase | None, *, via_proxy: b
     stage = _STAGES[reached]
     found = rule(cause, stage) if callable(rule) else rule
     fault = found[stage] if isinstance(found, tuple) else found
-    return _blamed(fault, stage) if via_proxy else fault, cause
-
-
-def _blamed(fault: Fault, stage: int) -> Fault:
-    """Return the fault of a request through a proxy."""
-    if stage == _CONNECT and fault in _OF_PROXY_BEFORE_THE_TUNNEL:
-        return Fault.PROXY_INVALID
-    return _OF_PROXY.get(fault, fault)
+    if via_proxy:
+        is_invalid = stage == _CONNECT and fault in _OF_PROXY_BEFORE_THE_TUNNEL
+        fault = Fault.PROXY_INVALID if is_invalid else _OF_PROXY.get(fault, fault)
+    return fault, cause
 
 
 # The address of this host on the route to another one.
