@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from exporter.config.fields import Section, required_of
 from exporter.config.files import LoadedFiles, retained_in, sql_servers_in, targets_in, vault_of
@@ -39,15 +40,6 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, read_
 from exporter.runtime.process import is_windows
 
 _WORLD_READABLE = "every user of this host can read the file: restrict its permissions"
-
-
-def build_settings(given: Section) -> Settings:
-    """Build the section `global`. `build_config` raises the concurrency to what the targets need."""
-    values = plain_values(Settings, given)
-    interval, timeout = values.get("interval", Settings().interval), values.get("timeout")
-    if timeout is not None and timeout > interval / 2:
-        given.location_of("timeout").error(_above_half(timeout, interval))
-    return Settings(**({"timeout": default_timeout(interval)} | values))
 
 
 def default_timeout(interval: float) -> float:
@@ -138,7 +130,14 @@ def build_credential(name: str, section: Section) -> Credential | None:
     is_connector = kind is CredentialKind.CONNECTOR_SECRET
     source = secret_source(section, stem, needed=needed, is_connector=is_connector) if stem else None
     if (file := section.get("certificate_file")) is not None:
-        _check_certificate(file, section.location_of("certificate_file"))
+        location = section.location_of("certificate_file")
+        if world_readable(file):
+            location.warn(_WORLD_READABLE)
+        try:
+            if not read_whole(file, limit=CERTIFICATE_LIMIT):
+                location.error("is empty")
+        except FileUnreadableError as error:
+            location.error(str(error))
     attribute = "password" if kind is CredentialKind.CLIENT_CERTIFICATE else "secret"
     return Credential(name=name, **(plain_values(Credential, section) | {attribute: source}))
 
@@ -172,31 +171,17 @@ def _check_secret(source: SecretSource, location: Location, *, is_connector: boo
         location.error(finding.text)
 
 
-def _check_certificate(file: Path, location: Location) -> None:
-    if world_readable(file):
-        location.warn(_WORLD_READABLE)
-    try:
-        if not read_whole(file, limit=CERTIFICATE_LIMIT):
-            location.error("is empty")
-    except FileUnreadableError as error:
-        location.error(str(error))
-
-
 def build_module(name: str, section: Section) -> Module:
     """Build the module. Problems are reported."""
     tls, proxy = (section.get(name) or Section(section.location) for name in ("tls", "proxy"))
-    built = {"ca_file": checked_ca(tls), "proxy": _proxy(proxy)}
+    built: dict[str, Any] = {"ca_file": checked_ca(tls), "proxy": None}
+    password = secret_source(proxy, "password", needed=proxy.is_set("username"))
+    if password is not None and not proxy.is_set("username"):
+        proxy.location.child("username").error("is required with a password")
+    if proxy.get("url") is not None:
+        no_proxy = tuple(host.lower() for host in proxy.get("no_proxy") or ())
+        built["proxy"] = Proxy(**(plain_values(Proxy, proxy) | {"no_proxy": no_proxy, "password": password}))
     return Module(name=name, **(plain_values(Module, section) | built))
-
-
-def _proxy(section: Section) -> Proxy | None:
-    password = secret_source(section, "password", needed=section.is_set("username"))
-    if password is not None and not section.is_set("username"):
-        section.location.child("username").error("is required with a password")
-    if section.get("url") is None:
-        return None
-    built = {"no_proxy": tuple(host.lower() for host in section.get("no_proxy") or ()), "password": password}
-    return Proxy(**(plain_values(Proxy, section) | built))
 
 
 def checked_ca(section: Section) -> Path | None:
@@ -222,11 +207,9 @@ _NO_TENANT = (
 )
 
 
-def build_sql_server(raw: Section, declared: Declarations) -> SqlServer | None:
+def build_sql_server(raw: Section, credentials: Mapping[str, Section | None]) -> SqlServer | None:
     """Build one; None without a usable address. Problems are reported."""
-    _check_address(raw, declared.addresses)
-    _check_labels(raw, declared.server_names)
-    _check_login(raw, declared.credentials)
+    _check_login(raw, credentials)
     password = secret_source(raw, "password", needed=raw.is_set("user"))
     if raw.is_set("ca_file") and raw.is_set("certificate_sha256"):
         raw.location_of("certificate_sha256").error("ca_file and certificate_sha256 exclude each other: keep one")
@@ -234,25 +217,6 @@ def build_sql_server(raw: Section, declared: Declarations) -> SqlServer | None:
     if raw.get("address") is None:
         return None
     return SqlServer(**(plain_values(SqlServer, raw) | {"password": password}))
-
-
-def _check_address(raw: Section, known: dict[tuple[str, int | str], Section]) -> None:
-    if (written := raw.get("address")) is None:
-        return
-    address = parse_sql_address(written)
-    first = known.setdefault((address.host.casefold(), address.port or (address.instance or "").casefold()), raw)
-    if first is not raw:
-        raw.location_of("address").error(f"another entry has this address, at {first.location_of('address').where}: remove one")
-
-
-def _check_labels(raw: Section, known: dict[str, Section]) -> None:
-    labels = {name: raw.get(name) for name in ("sql_instance", "host")}
-    if None in labels.values():
-        return
-    first = known.setdefault(server_name(labels).casefold(), raw)
-    if first is not raw:
-        where = first.location.where
-        raw.location.error(f"the same sql_instance and host as at {where}, so their series would be equal: correct one")
 
 
 def _check_login(raw: Section, credentials: Mapping[str, Section | None]) -> None:
@@ -337,8 +301,6 @@ class Declarations:
     modules: dict[str, Section | None] = field(default_factory=dict)
     targets: dict[str, Section] = field(default_factory=dict)
     sql_servers: dict[str, Section] = field(default_factory=dict)  # by address
-    addresses: dict[tuple[str, int | str], Section] = field(default_factory=dict)
-    server_names: dict[str, Section] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -348,10 +310,19 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
         return None, None
     parts = loaded.parts
     declared = Declarations(parts[0].location, complete=loaded.complete)
-    _declare_names(parts, declared)
+    for part in parts:
+        for kind, known in (("credentials", declared.credentials), ("modules", declared.modules)):
+            for name, section in (part.get(kind) or {}).items():
+                first = known.setdefault(name, section)
+                if first is not section and first is not None and section is not None:
+                    section.location.error(f"declared twice, first at {first.location.where}: rename or remove one")
     _check_references(parts, declared, problems)
     given: Section = parts[0].get("global") or Section(declared.main.child("global"))
-    settings = build_settings(given)
+    values = plain_values(Settings, given)
+    interval, timeout = values.get("interval", Settings().interval), values.get("timeout")
+    if timeout is not None and timeout > interval / 2:
+        given.location_of("timeout").error(_above_half(timeout, interval))
+    settings = Settings(**({"timeout": default_timeout(interval)} | values))
     targets = [build_target(raw, settings, given) for raw in _declare_targets(parts, declared)]
     check_lookup_credentials(declared.credentials, declared.targets)
     credentials = [build_credential(name, section) for name, section in declared.credentials.items() if section is not None]
@@ -376,15 +347,6 @@ def build_config(loaded: LoadedFiles, problems: ProblemList) -> tuple[Config | N
     return config, declared
 
 
-def _declare_names(parts: list[Section], declared: Declarations) -> None:
-    for part in parts:
-        for kind, known in (("credentials", declared.credentials), ("modules", declared.modules)):
-            for name, section in (part.get(kind) or {}).items():
-                first = known.setdefault(name, section)
-                if first is not section and first is not None and section is not None:
-                    section.location.error(f"declared twice, first at {first.location.where}: rename or remove one")
-
-
 def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[Section]:
     count = 0
     for raw in (raw for part in parts for raw in targets_in(part)):
@@ -401,9 +363,21 @@ def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[S
 
 
 def _build_sql_servers(parts: list[Section], declared: Declarations) -> dict[str, SqlServer]:
-    found = dict[str, SqlServer]()
+    found, addresses, names = dict[str, SqlServer](), dict[tuple[str, int | str], Section](), dict[str, Section]()
     for raw in (raw for part in parts for raw in sql_servers_in(part)):
-        server = build_sql_server(raw, declared)
+        if (written := raw.get("address")) is not None:
+            address = parse_sql_address(written)
+            first = addresses.setdefault((address.host.casefold(), address.port or (address.instance or "").casefold()), raw)
+            if first is not raw:
+                where = first.location_of("address").where
+                raw.location_of("address").error(f"another entry has this address, at {where}: remove one")
+        labels = {name: raw.get(name) for name in ("sql_instance", "host")}
+        if None not in labels.values():
+            first = names.setdefault(server_name(labels).casefold(), raw)
+            if first is not raw:
+                where = first.location.where
+                raw.location.error(f"the same sql_instance and host as at {where}, so their series would be equal: correct one")
+        server = build_sql_server(raw, declared.credentials)
         if server is not None:
             declared.sql_servers[server.address], found[server.address] = raw, server
     return found

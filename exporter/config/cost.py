@@ -212,7 +212,8 @@ def monthly_cost(config: Config, today: date | None = None) -> str:
     today = today or datetime.now(UTC).date()
     rows = monthly(config, today)
     counted = rows | {"total": Monthly.total([*rows.values()] or [Monthly()])}
-    lines: list[tuple[str, ...]] = [_COLUMNS, *((name, *_numbers(sums)) for name, sums in counted.items())]
+    rows_shown = ((name, str(len(sums[0])), *(f"{round(number):,}" for number in sums[1:])) for name, sums in counted.items())
+    lines: list[tuple[str, ...]] = [_COLUMNS, *rows_shown]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     shares = _most_used(vault_shares(config, today))
@@ -243,8 +244,3 @@ def _readings(config: Config) -> Iterator[str]:
             statements=f"{round(servers * each * STATEMENTS):,}",
             of_one=STATEMENTS,
         )
-
-
-def _numbers(sums: Monthly) -> tuple[str, ...]:
-    counted = (sums.requests, sums.billable, sums.log_rows, sums.sign_ins)
-    return str(len(sums.targets)), *(f"{round(number):,}" for number in counted)

@@ -31,19 +31,11 @@ from exporter.core.values import CredentialKind, Mode, Vantage
 
 # Targets without a verdict, and auxiliary probes that prove little. `NO_VERDICT` has a row for each reason of `knowledge.verdict.WHY` that a configuration can cause.
 
-_Lines = Iterator[tuple[str, str]]  # key of the target's section, message
+Rows = Iterator[tuple[object, str, str]]  # whether it applies, the key of the section, the message
 
 _RUN_ON_HOST = "run the exporter on the SQL Server's host with vantage: sql_host"
+_PLACE_OF_URI = "in the registry of the SQL Server host, below the thumbprint in sys.dm_database_encryption_keys"
 _UNWRAPPING = ("next_credential", "retained_versions", "recovery_vault")
-
-
-@dataclass(frozen=True, slots=True)
-class NoVerdict:
-    """A reason for a missing verdict: its targets, the key to warn at, a message."""
-
-    applies: Callable[[Target, Config], bool]
-    key: str
-    message: str
 
 
 def _mode(target: Target, config: Config) -> Mode:
@@ -54,30 +46,28 @@ def _central(config: Config) -> bool:
     return config.settings.vantage is Vantage.CENTRAL
 
 
-def _elsewhere(target: Target, config: Config) -> bool:
-    managed = config.credentials[target.credential].kind.is_managed
-    return managed and _central(config) and _mode(target, config) is not Mode.CANARY
-
-
-# By `why` of the verdict.
-NO_VERDICT: Mapping[str, NoVerdict] = {
-    "version_not_pinned": NoVerdict(
+# By `why` of the verdict: the targets, the key to warn at, the message.
+NO_VERDICT: Mapping[str, tuple[Callable[[Target, Config], bool], str, str]] = {
+    "version_not_pinned": (
         lambda target, config: target.key_version is None and _mode(target, config) is not Mode.CANARY,
         "key",
-        "no version, so no verdict: write NAME/VERSION or the KeyUri "
-        "(in the registry of the SQL Server host, below the thumbprint in sys.dm_database_encryption_keys)",
+        f"no version, so no verdict: write NAME/VERSION or the KeyUri ({_PLACE_OF_URI})",
     ),
-    "identity_of_another_host": NoVerdict(
-        _elsewhere,
+    "identity_of_another_host": (
+        lambda target, config: (
+            config.credentials[target.credential].kind.is_managed
+            and _central(config)
+            and _mode(target, config) is not Mode.CANARY
+        ),
         "credential",
         f"a managed identity belongs to its host, so there is no verdict from another host: {_RUN_ON_HOST}",
     ),
-    "read_only": NoVerdict(
+    "read_only": (
         lambda target, config: target.key_version is not None and _mode(target, config) is Mode.READ_ONLY,
         "module",
         "mode read_only never unwraps, so the verdict can be not ready or unknown, never ready: use mode full",
     ),
-    "canary": NoVerdict(
+    "canary": (
         lambda target, config: _mode(target, config) is Mode.CANARY,
         "module",
         "mode canary never gives a verdict, because its identity and key are not SQL Server's: probe those with mode full",
@@ -85,47 +75,47 @@ NO_VERDICT: Mapping[str, NoVerdict] = {
 }
 
 
-def no_verdict(target: Target, config: Config, _: date) -> _Lines:
+def no_verdict(target: Target, config: Config, _: date) -> Rows:
     """Yield every reason why the target never gets a verdict, or never a good one."""
-    for reason in NO_VERDICT.values():
-        if reason.applies(target, config):
-            yield reason.key, reason.message
+    return ((applies(target, config), key, message) for applies, key, message in NO_VERDICT.values())
 
 
-def weak_proof(target: Target, config: Config, _: date) -> _Lines:
+def weak_proof(target: Target, config: Config, _: date) -> Rows:
     """Yield the settings that prove less than they seem to, mostly auxiliary probes."""
-    mode = _mode(target, config)
+    mode, staged = _mode(target, config), config.credentials.get(target.next_credential or "")
     for key in _UNWRAPPING:
-        if getattr(target, key) and mode is Mode.READ_ONLY:
-            yield key, "mode read_only never unwraps, so this can fail but never prove anything: use mode full"
-        elif getattr(target, key) and mode is Mode.CANARY and key != "next_credential":
-            yield (
-                key,
-                "the key of mode canary is not SQL Server's, so this proves nothing about its backups: move it to a target in mode full",
-            )
-    staged = config.credentials.get(target.next_credential or "")
-    if staged is not None and staged.kind.is_managed and _central(config):
         yield (
-            "next_credential",
-            f"a managed identity belongs to its host, so no other host can test it: {_RUN_ON_HOST}",
+            getattr(target, key) and mode is Mode.READ_ONLY,
+            key,
+            "mode read_only never unwraps, so this can fail but never prove anything: use mode full",
         )
-    if config.credentials[target.credential].kind is CredentialKind.DEFAULT and _central(config) and mode is not Mode.CANARY:
         yield (
-            "credential",
-            "type default can use the identity of this host: write a type that names SQL Server's identity",
+            getattr(target, key) and mode is Mode.CANARY and key != "next_credential",
+            key,
+            "the key of mode canary is not SQL Server's, so this proves nothing about its backups: move it to a target in mode full",
         )
-    if target.recovery_vault is not None and target.key_version is None:
-        yield (
-            "recovery_vault",
-            "the key has no version, so only its newest version is tested in the recovery vault: write NAME/VERSION",
-        )
+    yield (
+        staged is not None and staged.kind.is_managed and _central(config),
+        "next_credential",
+        f"a managed identity belongs to its host, so no other host can test it: {_RUN_ON_HOST}",
+    )
+    yield (
+        config.credentials[target.credential].kind is CredentialKind.DEFAULT and _central(config) and mode is not Mode.CANARY,
+        "credential",
+        "type default can use the identity of this host: write a type that names SQL Server's identity",
+    )
+    yield (
+        target.recovery_vault is not None and target.key_version is None,
+        "recovery_vault",
+        "the key has no version, so only its newest version is tested in the recovery vault: write NAME/VERSION",
+    )
+    probed = target.vault, target.key.lower(), target.credential
     for retained in target.retained_versions:
-        key = f"{retained.key_name}/{retained.key_version}"
-        if (retained.vault, key.lower(), retained.credential) == (target.vault, target.key.lower(), target.credential):
-            yield (
-                "retained_versions",
-                f"{key} is the key that the probe already tests: remove this entry",
-            )
+        yield (
+            (retained.vault, retained.key.lower(), retained.credential) == probed,
+            "retained_versions",
+            f"{retained.key} is the key that the probe already tests: remove this entry",
+        )
 
 
 # The other warnings about a configuration without a problem: each kind has one function.
@@ -153,13 +143,14 @@ def advise(config: Config, declared: Declarations, today: date) -> None:
             location.warn(message)
     for per_target in _PER_TARGET:
         for target in config.targets.values():
-            for key, message in per_target(target, config, today):
-                declared.targets[target.name].location_of(key).warn(message)
+            for applies, key, message in per_target(target, config, today):
+                if applies:
+                    declared.targets[target.name].location_of(key).warn(message)
     used = credentials_in_use(config)
     for credential in config.credentials.values():
         section = declared.credentials[credential.name]
-        for key, message in _credential(credential, config, today, used=credential.name in used):
-            if section is not None:
+        for applies, key, message in _credential(credential, config, today, used=credential.name in used):
+            if applies and section is not None:
                 section.location_of(key).warn(message)
 
 
@@ -167,7 +158,7 @@ def _generation(config: Config, declared: Declarations, _: date) -> Advice:
     unset = [target.name for target in config.targets.values() if not target.generation_declared]
     if unset:
         which = ", ".join(unset[:3]) + (", …" if len(unset) > 3 else "")
-        message = f"not set, so {_count(len(unset), 'target')} ({which}) get the classic codes (30xx)"
+        message = f"not set, so {len(unset)} target{'s' * (len(unset) > 1)} ({which}) get the classic codes (30xx)"
         advice = "write current for connector 1.0.5.0, which Azure's SQL IaaS extension installs since March 2026, or classic"
         yield declared.main.child("global.connector_generation"), f"{message}: {advice}"
 
@@ -176,7 +167,7 @@ def _budget(config: Config, declared: Declarations, today: date) -> Advice:
     for vault, share in vault_shares(config, today).items():
         if share.ratio > OWN_SHARE:
             location = declared.targets[share.targets[0]].location_of("interval")
-            who = _count(len(share.targets), "target")
+            who = f"{len(share.targets)} target{'s' * (len(share.targets) > 1)}"
             yield location, f"{who} would use up to {share.ratio:.1%} of the request limit of {vault}: probe less often"
 
 
@@ -189,54 +180,54 @@ def _unused(config: Config, declared: Declarations, _: date) -> Advice:
                 yield section.location, f"no target uses this {kind}: remove it, or use it"
 
 
-def _proxied_private_path(target: Target, config: Config, _: date) -> _Lines:
+def _proxied_private_path(target: Target, config: Config, _: date) -> Rows:
     module = config.modules[target.module]
-    if module.expect_path is ExpectPath.PRIVATE and module.proxy is not None and not _direct(module, target.vault):
-        yield (
-            "module",
-            "expect_path is private, but the proxy gets the vault's requests: name the vault in no_proxy",
-        )
+    is_proxied = module.proxy is not None and not module.proxy.leaves_out(target.vault.partition(":")[0])
+    yield (
+        module.expect_path is ExpectPath.PRIVATE and is_proxied,
+        "module",
+        "expect_path is private, but the proxy gets the vault's requests: name the vault in no_proxy",
+    )
 
 
-def _other_trust(target: Target, config: Config, _: date) -> _Lines:
+def _other_trust(target: Target, config: Config, _: date) -> Rows:
     own = config.modules[target.module]
     for name in target.modules:
         other = [key for key, value in _TRUST.items() if value(config.modules[name]) != value(own)]
-        if other:
-            difference = f"module {name} differs from module {own.name} in {', '.join(other)}"
-            yield (
-                "modules",
-                f"{difference}, so a request to /probe can send this target's secret there: remove the module unless you want that",
-            )
-
-
-def _long_interval(target: Target, _config: Config, _: date) -> _Lines:
-    if target.interval > ALERTED_SECONDS:
-        longest, page = durations.write(ALERTED_SECONDS), durations.write(4 * target.interval)
+        difference = f"module {name} differs from module {own.name} in {', '.join(other)}"
         yield (
-            "interval",
-            f"longer than {longest}, so the shipped alerts are late: a fault pages after {page}, a burning error budget perhaps never",
+            other,
+            "modules",
+            f"{difference}, so a request to /probe can send this target's secret there: remove the module unless you want that",
         )
 
 
-def _dates(target: Target, _: Config, today: date) -> _Lines:
-    if target.backup_on is not None and target.backup_on > today:
-        yield "backup_on", "is in the future: correct the date"
+def _long_interval(target: Target, _config: Config, _: date) -> Rows:
+    longest, page = durations.write(ALERTED_SECONDS), durations.write(4 * target.interval)
+    yield (
+        target.interval > ALERTED_SECONDS,
+        "interval",
+        f"longer than {longest}, so the shipped alerts are late: a fault pages after {page}, a burning error budget perhaps never",
+    )
+
+
+def _dates(target: Target, _: Config, today: date) -> Rows:
+    yield target.backup_on is not None and target.backup_on > today, "backup_on", "is in the future: correct the date"
     for retained in target.retained_versions:
-        if retained.until is not None and retained.until < today:
-            yield (
-                "retained_versions",
-                f"{retained.key_name} was needed until {retained.until}: remove this entry, or correct the date",
-            )
+        yield (
+            retained.until is not None and retained.until < today,
+            "retained_versions",
+            f"{retained.key_name} was needed until {retained.until}: remove this entry, or correct the date",
+        )
 
 
-def _unlisted_instances(target: Target, config: Config, _: date) -> _Lines:
-    for instance in unlisted_instances(target, config.sql_servers.values()):
-        name = server_name(instance)
-        yield "instances", f"{name} is not under sql_servers, though others of this target are: add it, or correct its labels"
+def _unlisted_instances(target: Target, config: Config, _: date) -> Rows:
+    problem = "is not under sql_servers, though others of this target are: add it, or correct its labels"
+    unlisted = unlisted_instances(target, config.sql_servers.values())
+    return ((True, "instances", f"{server_name(instance)} {problem}") for instance in unlisted)
 
 
-_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (
+_PER_TARGET: tuple[Callable[[Target, Config, date], Rows], ...] = (
     no_verdict,
     _proxied_private_path,
     _other_trust,
@@ -247,19 +238,25 @@ _PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (
 )
 
 
-def _credential(credential: Credential, config: Config, today: date, *, used: bool) -> _Lines:
-    if credential.expires_on is not None and credential.expires_on < today:
-        yield "expires_on", f"{credential.expires_on} is in the past: write the date of the current secret"
+def _credential(credential: Credential, config: Config, today: date, *, used: bool) -> Rows:
+    yield (
+        credential.expires_on is not None and credential.expires_on < today,
+        "expires_on",
+        f"{credential.expires_on} is in the past: write the date of the current secret",
+    )
     sources = (credential.expires_on, credential.graph_credential, credential.key_vault_secret)
-    if used and credential.kind in _SECRET_KINDS and all(source is None for source in sources):
-        yield "expires_on", "the expiry of the secret is unknown: write expires_on, graph_credential or key_vault_secret"
+    yield (
+        used and credential.kind in _SECRET_KINDS and all(source is None for source in sources),
+        "expires_on",
+        "the expiry of the secret is unknown: write expires_on, graph_credential or key_vault_secret",
+    )
     lookup = config.credentials.get(credential.graph_credential or "")
-    # the environment of the other kinds sets it
-    if lookup is not None and lookup.has_own_secret and not (lookup.tenant_id or credential.tenant_id):
-        yield (
-            "graph_credential",
-            f"credential {lookup.name} has no tenant_id, and Microsoft Graph names none: write it there ({_TENANT})",
-        )
+    yield (
+        # the environment of the other kinds sets it
+        lookup is not None and lookup.has_own_secret and not (lookup.tenant_id or credential.tenant_id),
+        "graph_credential",
+        f"credential {credential.graph_credential} has no tenant_id, and Microsoft Graph names none: write it there ({_TENANT})",
+    )
 
 
 def _same(config: Config, declared: Declarations, _: date) -> Advice:
@@ -299,16 +296,6 @@ def _unmasked_secrets(config: Config, declared: Declarations, _: date) -> Advice
         known.remember(text)
         if not known.reveals(text):
             yield location, _UNMASKED
-
-
-def _direct(module: Module, vault: str) -> bool:
-    host = vault.partition(":")[0]
-    hosts = module.proxy.no_proxy if module.proxy is not None else ()
-    return any(host == entry or ("." + host).endswith("." + entry.lstrip(".")) or entry == "*" for entry in hosts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,13 +160,9 @@ def _rows(model: type) -> tuple[tuple[Field[Any], types.Field], ...]:
 def _completed(attribute: Field[Any], row: types.Field) -> types.Field:
     default = attribute.default_factory() if attribute.default_factory is not MISSING else attribute.default
     required = row.required or (default is MISSING and not row.default)
-    shown = row.default or ("" if required or default in (None, MISSING) else _default_text(default))
+    written = "" if required or default in (None, MISSING) else plain(default)
+    shown = row.default or (str(written).lower() if isinstance(written, bool) else str(written))
     return replace(row, name=row.name or attribute.name, required=required, default=shown)
-
-
-def _default_text(default: Any) -> str:
-    written = plain(default)
-    return str(written).lower() if isinstance(written, bool) else str(written)
 
 
 SECRET_LIMIT = 64 * 1024
@@ -203,7 +199,17 @@ def read_secret(source: SecretSource) -> str:
 
     Raises SecretUnreadableError if the secret is missing, unreadable, empty or malformed.
     """
-    text = _from_file(source) if source.file is not None else _from_environment(source)
+    if source.file is None:
+        text = os.environ.get(source.env or "")
+    else:
+        try:
+            text = read_whole(source.file, limit=SECRET_LIMIT).decode()
+        except FileUnreadableError as error:
+            raise SecretUnreadableError(source, str(error)) from None
+        except UnicodeDecodeError:  # its text contains the bytes
+            raise SecretUnreadableError(source, "is not UTF-8 text: save the file as UTF-8") from None
+    if text is None:
+        raise SecretUnreadableError(source, "is not set: export it before the start")
     text = text.removesuffix("\n").removesuffix("\r")
     if not text.strip():
         raise SecretUnreadableError(source, "is empty")
@@ -215,23 +221,6 @@ def read_secret(source: SecretSource) -> str:
         raise SecretUnreadableError(source, "contains a control character: remove it")
     remember(text)
     remember(text[CLIENT_ID_DIGITS:])  # the part of the connector's string that is sent
-    return text
-
-
-def _from_file(source: SecretSource) -> str:
-    assert source.file is not None  # noqa: S101 - the caller checks it
-    try:
-        return read_whole(source.file, limit=SECRET_LIMIT).decode()
-    except FileUnreadableError as error:
-        raise SecretUnreadableError(source, str(error)) from None
-    except UnicodeDecodeError:  # its text contains the bytes
-        raise SecretUnreadableError(source, "is not UTF-8 text: save the file as UTF-8") from None
-
-
-def _from_environment(source: SecretSource) -> str:
-    text = os.environ.get(source.env or "")
-    if text is None:
-        raise SecretUnreadableError(source, "is not set: export it before the start")
     return text
 
 
@@ -361,6 +350,11 @@ class Proxy:
     username: str | None = setting(types.TEXT, "User for basic authentication at the proxy.")
     password: SecretSource | None = secret_setting("password", password=("that user's password", ()))
 
+    def leaves_out(self, host: str) -> bool:
+        """Whether a host is reached directly. By curl's rules, an entry is `*`, the host or a parent domain."""
+        domains = (entry.lower().lstrip(".") for entry in self.no_proxy)
+        return any(domain == "*" or f".{host.lower()}".endswith(f".{domain}") for domain in domains)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleTls:
@@ -455,10 +449,6 @@ class Module:
 # No setting of a SQL Server trusts every certificate: a login goes to no server whose certificate is not verified.
 
 
-def _address(value: str) -> str:
-    return parse_sql_address(value).text
-
-
 _SHA256 = re.compile("[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
 
 
@@ -473,7 +463,7 @@ class SqlServer:
     """One SQL Server that `run` reads. Durations are in seconds."""
 
     address: str = setting(
-        types.text("address", _address),
+        types.text("address", lambda value: parse_sql_address(value).text),
         "`HOST`, `HOST\\INSTANCE` or `HOST,PORT`. Without a port, a named instance needs SQL Server Browser. Unique in all files.",
         MISSING,
     )

@@ -78,17 +78,17 @@ _Facts = tuple[object, ...]
 
 def changed_targets(before: Config, after: Config) -> set[str]:
     """Names of the targets that are new or whose configuration differs in anything."""
-    return {name for name in after.targets if _differs(before, after, name, _all_of)}
+    return _changed(before, after, _all_of)
 
 
 def changed_verdicts(before: Config, after: Config) -> set[str]:
     """Names of the targets that are new or whose earlier verdict no longer applies."""
-    return {name for name in after.targets if _differs(before, after, name, _verdict_of)}
+    return _changed(before, after, _verdict_of)
 
 
-def _differs(before: Config, after: Config, name: str, of: Callable[[Config, Target], _Facts]) -> bool:
-    known = before.targets.get(name)
-    return known is None or of(before, known) != of(after, after.targets[name])
+def _changed(before: Config, after: Config, of: Callable[[Config, Target], _Facts]) -> set[str]:
+    earlier = {name: of(before, target) for name, target in before.targets.items() if name in after.targets}
+    return {name for name, target in after.targets.items() if earlier.get(name) != of(after, target)}
 
 
 def _all_of(config: Config, target: Target) -> _Facts:

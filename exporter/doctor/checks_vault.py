@@ -18,7 +18,7 @@ from exporter.config.settings import ExpectPath
 from exporter.core.connector import KEY_NAME_LIMIT, KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.names import contradiction, is_hash, length_of
 from exporter.core.values import CredentialKind, Fault, Generation, Outcome, Step
-from exporter.doctor.evidence import Endpoint, Evidence, HostCertificate
+from exporter.doctor.evidence import Endpoint, Evidence
 from exporter.knowledge.advice import open_detail
 from exporter.knowledge.checks import Finding, blocked, check_of, failed, passed, skipped, unknown, warned
 from exporter.knowledge.checks_vault import CheckOutcome, FailureMoment
@@ -44,21 +44,28 @@ CheckFunction = Callable[[Evidence], Finding]
 
 def failed_at(result: StepResult, *, discarded: bool = False) -> Finding:
     """Return the finding of a failed step, or that it says nothing: with `discarded`, silence may be the fault of this host."""
-    if discarded and result.facts is not None and result.facts.fault.silence is not None:
+    words, facts = (result.reason or Reason.INTERNAL).value.replace("_", " "), result.facts
+    if discarded and facts is not None and facts.fault.silence is not None:
         return unknown(WHY["not_measured"], discarded=True)
-    return failed(failure_text(result), code=result.code, reason=result.reason, step=result.step)
+    if facts is not None:  # as in `secret expired (HTTP 401, AADSTS7000222)`
+        numbers = {"HTTP ": facts.status, "AADSTS": facts.aadsts, "AKV": facts.akv, "": facts.inner_code}
+        codes = ", ".join(f"{label}{number}" for label, number in numbers.items() if number is not None)
+        words = ": ".join(filter(None, (f"{words} ({codes})" if codes else words, open_detail(result))))
+    return failed(words, code=result.code, reason=result.reason, step=result.step)
 
 
-def step_finding(evidence: Evidence, step: Step, check: str) -> Finding | None:
-    """Return a check's finding by a step of the probe; None if the step succeeded."""
+def step_finding(evidence: Evidence, step: Step, check: str, *later: str) -> Finding | None:
+    """Return a check's finding by a step of the probe; None if the step succeeded, or failed by what `later` checks report."""
     result = evidence.report.step(step)
     if result is not None and result.outcome is Outcome.OK:
         return None
-    if result is not None and result.outcome is Outcome.FAILED:
-        owner = check_of(step, result.reason)
-        return failed_at(result, discarded=evidence.report.discarded) if owner == check else blocked(owner)
-    first = evidence.report.first_failure
-    return skipped("the module's mode leaves it out") if first is None else blocked(check_of(first.step, first.reason))
+    failure = result if result is not None and result.outcome is Outcome.FAILED else evidence.report.first_failure
+    if failure is None:
+        return skipped("the module's mode leaves it out")
+    owner = check_of(failure.step, failure.reason)
+    if failure is result and owner == check:
+        return failed_at(failure, discarded=evidence.report.discarded)
+    return None if owner in later else blocked(owner)
 
 
 def owned(evidence: Evidence, check: str) -> Finding | None:
@@ -75,16 +82,6 @@ def owned(evidence: Evidence, check: str) -> Finding | None:
 def day(moment: float) -> str:
     """Return the day of a Unix time, in UTC."""
     return datetime.fromtimestamp(moment, UTC).date().isoformat()
-
-
-def failure_text(result: StepResult) -> str:
-    """Return a failure as text: `secret expired (HTTP 401, AADSTS7000222)`."""
-    words, facts = (result.reason or Reason.INTERNAL).value.replace("_", " "), result.facts
-    if facts is None:
-        return words
-    numbers = {"HTTP ": facts.status, "AADSTS": facts.aadsts, "AKV": facts.akv, "": facts.inner_code}
-    codes = ", ".join(f"{label}{number}" for label, number in numbers.items() if number is not None)
-    return ": ".join(filter(None, (f"{words} ({codes})" if codes else words, open_detail(result))))
 
 
 # The sign-in, and whether the vault answers.
@@ -204,17 +201,10 @@ def key_name(evidence: Evidence) -> Finding:
     return owned(evidence, "key_name") or passed(evidence.target.key_name)
 
 
-def permission_get(evidence: Evidence) -> Finding:
-    found = step_finding(evidence, Step.GET_KEY, "permission_get")
-    return passed("allowed") if found is None or found.blocked_by in ("key_version", "key_type", "key_name") else found
-
-
 def key_version(evidence: Evidence) -> Finding:
-    found = step_finding(evidence, Step.GET_KEY, "key_version")
-    if found is not None and found.blocked_by != "key_type":
-        return found
     version = "there" if evidence.report.key is None else evidence.report.key.version
-    return passed(version if evidence.target.key_version else f"newest is {version}; none is pinned")
+    text = version if evidence.target.key_version else f"newest is {version}; none is pinned"
+    return step_finding(evidence, Step.GET_KEY, "key_version", "key_type") or passed(text)
 
 
 def key_type(evidence: Evidence) -> Finding:
@@ -270,9 +260,8 @@ def _permission(evidence: Evidence, step: Step, check: str) -> Finding:
     key = evidence.report.key
     if key is not None and key.key_ops and _OPERATIONS[step] not in key.key_ops:
         return blocked("key_ops")
-    found = step_finding(evidence, step, check)
     # Different bytes after a round trip are no permission failure.
-    return passed("allowed") if found is None or found.blocked_by == "round_trip" else found
+    return step_finding(evidence, step, check, "round_trip") or passed("allowed")
 
 
 def permission_list(evidence: Evidence) -> Finding:
@@ -392,23 +381,21 @@ def _issuer(evidence: Evidence, endpoint: Endpoint, _failure: Finding | None) ->
 
 
 def _tls(evidence: Evidence, endpoint: Endpoint, failure: Finding | None) -> Finding:
-    if failure is not None:
-        return replace(failure, detail=failure.detail + _certificate_text(endpoint.certificate, failure.reason))
+    shown = endpoint.certificate
+    if failure is not None and (shown is None or failure.reason is None):
+        return failure
+    if failure is not None and shown is not None:
+        why = {
+            Reason.TLS_EXPIRED: f": it expired on {day(shown.not_after)}",
+            Reason.TLS_NOT_YET_VALID: f": it is valid from {day(shown.not_before)}",
+            Reason.TLS_WRONG_NAME: f": it is for {shown.subject!r}",
+        }.get(failure.reason or Reason.INTERNAL, f": issued by {shown.issuer!r}")
+        return replace(failure, detail=failure.detail + why)
     certificate = endpoint.facts.certificate
     if certificate is None:
         return unknown("the handshake succeeded, but the certificate could not be read")
     is_near = certificate.not_after - evidence.now < CERTIFICATE_WARN
     return (warned if is_near else passed)(f"valid until {day(certificate.not_after)}")
-
-
-def _certificate_text(certificate: HostCertificate | None, reason: Reason | None) -> str:
-    if certificate is None or reason is None:
-        return ""
-    return {
-        Reason.TLS_EXPIRED: f": it expired on {day(certificate.not_after)}",
-        Reason.TLS_NOT_YET_VALID: f": it is valid from {day(certificate.not_before)}",
-        Reason.TLS_WRONG_NAME: f": it is for {certificate.subject!r}",
-    }.get(reason, f": issued by {certificate.issuer!r}")
 
 
 def revocation(evidence: Evidence) -> Finding:
@@ -509,7 +496,9 @@ CHECKS: Mapping[str, CheckFunction] = MappingProxyType(
         "vault_answers": lambda evidence: _vault_finding(evidence, "vault_answers", "complete and readable"),
         "credential_expiry": credential_expiry,
         "key_name": key_name,
-        "permission_get": permission_get,
+        "permission_get": lambda evidence: (
+            step_finding(evidence, Step.GET_KEY, "permission_get", "key_version", "key_type", "key_name") or passed("allowed")
+        ),
         "key_version": key_version,
         "key_type": key_type,
         "key_enabled": key_enabled,

@@ -99,7 +99,7 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
 
     Raises PoolExhausted if this process lacks a descriptor, a thread or memory.
     """
-    host, port = _host_port(url)
+    host, port = host_of(url), urlsplit(url).port or 80
     proxy = network.proxy_for(host, port)
     try:
         async with asyncio.timeout_at(deadline):
@@ -122,12 +122,7 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
 
 
 def host_of(url: str) -> str:
-    return _host_port(url)[0]
-
-
-def _host_port(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or 80
+    return urlsplit(url).hostname or ""
 
 
 async def _direct(network: Network, host: str, port: int, url: str) -> int | None:
@@ -170,7 +165,12 @@ _NO_SUCH_NAME = frozenset(number for name in ("EAI_NONAME", "EAI_NODATA") if (nu
 
 
 async def addresses_of(resolver: Resolver, name: str, port: int, *, deadline: float) -> tuple[str, ...] | None:
-    """Return the addresses of a name; empty if there is no such name, None if the lookup failed. `deadline` is in loop time."""
+    """Return the addresses of a name; empty if there is no such name, None without a name or if the lookup failed.
+
+    `deadline` is in loop time.
+    """
+    if not name:
+        return None
     try:
         async with asyncio.timeout_at(deadline):
             return tuple(dict.fromkeys(found["host"] for found in await resolver.resolve(name, port)))
@@ -178,13 +178,6 @@ async def addresses_of(resolver: Resolver, name: str, port: int, *, deadline: fl
         return () if error.errno in _NO_SUCH_NAME else None
     except (OSError, TimeoutError):
         return None
-
-
-async def absolute_addresses(resolver: Resolver, host: str, port: int, *, deadline: float) -> tuple[str, ...] | None:
-    """Return the addresses of `host` with a final dot; None for an address, an empty host or a failed lookup."""
-    if not host or is_address(host):
-        return None
-    return await addresses_of(resolver, f"{host}.", port, deadline=deadline)
 
 
 # The evidence of one target.
@@ -312,11 +305,11 @@ class EvidenceCollector:
     async def _endpoint(self, host: str, path: str) -> Endpoint:
         name, port = split_url(host)
         resolver, proxy = Resolver(self._pool, self._module.connect_to), self._network.proxy_for(name, port)
-        direct = proxy is None and not resolver.redirects(name, port)
+        has_absolute = not (proxy or resolver.redirects(name, port) or is_address(name))
         (facts, certificate, discarded), addresses, absolute = await asyncio.gather(
             self._check_endpoint(host, path),
             addresses_of(resolver, name, port, deadline=self._deadline()),
-            absolute_addresses(resolver, name if direct else "", port, deadline=self._deadline()),
+            addresses_of(resolver, f"{name}." if has_absolute else "", port, deadline=self._deadline()),
         )
         return Endpoint(
             host=host,

@@ -6,6 +6,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -68,10 +69,8 @@ async def run_checks(
         look_up_host=look_up_host,
         on_internal_error=on_internal_error,
     )
-    try:
+    async with aclosing(collector):
         evidence = await collector.collect()
-    finally:
-        await collector.aclose()
     on_evidence(evidence)
     return assess_all(evidence, again=again or command_about(names_of(target, ()), "doctor"))
 

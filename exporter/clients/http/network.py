@@ -116,9 +116,7 @@ class Network:
         proxy = self.module.proxy
         if proxy is None or self._resolver.redirects(host, port):
             return None
-        # By curl's rules, an entry is `*`, the host or a parent domain.
-        domains = (entry.lower().lstrip(".") for entry in proxy.no_proxy)
-        return None if any(domain == "*" or f".{host.lower()}".endswith(f".{domain}") for domain in domains) else proxy
+        return None if proxy.leaves_out(host) else proxy
 
     async def proxy_headers(self) -> Mapping[str, str]:
         """Read the proxy's credentials, for each probe. Raises SecretUnreadableError."""

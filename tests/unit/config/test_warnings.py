@@ -95,7 +95,7 @@ def test_every_cause_of_a_missing_verdict_has_its_warning(warnings):
             assert lines == []
             continue
         caused.add(why)
-        assert [line for line in lines if NO_VERDICT[why].message in line], (pinned, mode, managed, vantage)
+        assert [line for line in lines if NO_VERDICT[why][2] in line], (pinned, mode, managed, vantage)
     assert caused == set(NO_VERDICT)
     assert caused < set(WHY)
 
