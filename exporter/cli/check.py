@@ -64,7 +64,11 @@ class _PrintSchema(argparse.Action):
 
 def run(args: argparse.Namespace) -> int:
     """Check the configuration; 0 without a problem, 2 with one."""
-    loaded = _with_driver(load_config(args.config_file), args.config_file)
+    loaded = load_config(args.config_file)
+    if loaded.config is not None and loaded.config.sql_servers and not is_installed("sql"):
+        text = str(ExtraMissingError("sql"))
+        missing = Problem(file=str(args.config_file), line=1, column=1, path="sql_servers", message=text)
+        loaded = replace(loaded, warnings=(*loaded.warnings, missing))
     print_findings(loaded, every=args.verbose)
     web = None if args.web_config_file is None else web_config(args.web_config_file)
     config = loaded.config
@@ -85,14 +89,6 @@ def configuration(path: Path) -> Config:
         print_findings(loaded)
         raise Refusal
     return loaded.config
-
-
-def _with_driver(loaded: Loaded, path: Path) -> Loaded:
-    """Add a warning if the configuration needs a library that is not installed."""
-    if loaded.config is None or not loaded.config.sql_servers or is_installed("sql"):
-        return loaded
-    missing = Problem(file=str(path), line=1, column=1, path="sql_servers", message=str(ExtraMissingError("sql")))
-    return replace(loaded, warnings=(*loaded.warnings, missing))
 
 
 def web_config(path: Path) -> WebLoaded:
@@ -128,9 +124,7 @@ def _findings(loaded: Loaded | WebLoaded) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    if number == 0:
-        return f"no {noun}"
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number or 'no'} {noun}{'s' * (number > 1)}"
 
 
 COMMAND = Command(

@@ -34,7 +34,11 @@ def run(args: argparse.Namespace) -> int:
         return FINE
     if args.format:
         raise Refusal("--format is for all codes, without TEXT: write --json")
-    text = _standard_input() if args.code == ["-"] else " ".join(args.code)
+    text = " ".join(args.code)
+    if text == "-":
+        from exporter.runtime.files import decoded  # noqa: PLC0415 - a code alone needs no files
+
+        text = decoded(sys.stdin.buffer.read(_MOST_READ))[:LONGEST]
     found = explain_exactly(text)
     if found is None:
         from exporter.explain import search  # noqa: PLC0415 - a code alone needs none of their tables
@@ -54,12 +58,6 @@ def _places(text: str) -> str:
     found = [] if documentation is None else documentation.search(text)[:_PLACES]
     lines = (f"  ekm-exporter docs {place.address}\n    {place.heading}" for place, _ in found)
     return "\n".join(("As a topic, the documents have it here:", *lines)) if found else ""
-
-
-def _standard_input() -> str:
-    from exporter.runtime.files import decoded  # noqa: PLC0415 - a code alone needs no files
-
-    return decoded(sys.stdin.buffer.read(_MOST_READ))[:LONGEST]
 
 
 COMMAND = Command(

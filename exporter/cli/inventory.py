@@ -53,7 +53,7 @@ from exporter.inventory.plan import (
 )
 from exporter.inventory.render import credentials_to_supply, files_of, report
 from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, decoded, read_whole
-from exporter.runtime.process import install_command, is_installed, is_windows
+from exporter.runtime.process import ExtraMissingError, install_command, is_installed, is_windows
 from exporter.sqlserver.document import utc_text
 from exporter.sqlserver.gate.conditions import GateReason
 from exporter.sqlserver.instance import Findings, Instance, counted, instances_of, listed
@@ -213,12 +213,12 @@ _NO_SERVERS = "the exporter reads no SQL Server: add sql_servers to its configur
 
 
 def read_exporters(args: argparse.Namespace, sources: Sources) -> None:
-    """Add each reading of the exporters; one that only one of several has is no failure. Raises SourceError for unusable flags."""
-    try:
-        accesses = exporters_of(args, timeout=_SECONDS)
-        answers = asyncio.run(fetch_each(fetch_readings, accesses)) if accesses else []
-    except (AccessError, SecretUnreadableError) as error:
-        raise SourceError(str(error)) from None
+    """Add each reading of the exporters; one that only one of several has is no failure.
+
+    Raises AccessError and SecretUnreadableError for unusable flags.
+    """
+    accesses = exporters_of(args, timeout=_SECONDS)
+    answers = asyncio.run(fetch_each(fetch_readings, accesses)) if accesses else []
     found: list[tuple[str, Sequence[SqlServerReading]]] = []
     for access, answer in zip(accesses, answers, strict=True):
         where = access.url.rstrip("/")
@@ -432,5 +432,5 @@ COMMAND = Command(
             ),
         ),
     ),
-    refusals=dict.fromkeys((FolderError, SourceError, OSError), BAD_USAGE),
+    refusals=dict.fromkeys((AccessError, ExtraMissingError, FolderError, SecretUnreadableError, SourceError, OSError), BAD_USAGE),
 )

@@ -33,21 +33,17 @@ from exporter.inventory.plan import PlannedTarget
 from exporter.inventory.render import is_own
 from exporter.inventory.vault_search import AMBIENT
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
-from exporter.runtime.process import ExtraMissingError
 
 
 def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> int:
-    """Read Azure, print what no target covers, and propose targets. Raises SourceError.
+    """Read Azure, print what no target covers, and propose targets. Raises SourceError and ExtraMissingError.
 
     `planned` are the targets of the SQL Servers that were read in the same run.
     """
     before = _own_text(args)
     coverage = _coverage(args, planned)
     declared = read_declared(args.config_file)
-    try:
-        azure = asyncio.run(read_azure(declared, _request(args, declared, coverage)))
-    except ExtraMissingError as error:
-        raise SourceError(str(error)) from None
+    azure = asyncio.run(read_azure(declared, _request(args, declared, coverage)))
     plan = plan_azure(azure, coverage)
     for failure in azure.failures:
         print(failure, file=sys.stderr)

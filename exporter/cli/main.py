@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from exporter import __version__
 from exporter.runtime.process import adapt_output, is_windows
@@ -56,9 +56,6 @@ class Flag:
         attribute = name.lstrip("-").replace(".", "_").replace("-", "_").lower()
         self.options = {"dest": attribute, "help": text, **shown, **given, **options, **kind}
 
-    def add_to(self, owner: FlagOwner) -> None:
-        owner.add_argument(*self.names, **self.options)
-
 
 class Group(NamedTuple):
     """Flags of one purpose, below a heading of the help."""
@@ -92,27 +89,18 @@ class Command(NamedTuple):
         parser = parsers.add_parser(name, description=self.description, epilog=self.epilog, formatter_class=shape, **options)
         parser.set_defaults(handler=self.run, refusals=self.refusals, parser=parser)
         for row in self.flags:
+            owner: argparse._ActionsContainer = parser
             match row:
-                case Flag():
-                    row.add_to(parser)
                 case Group():
-                    group = parser.add_argument_group(row.title, row.description)
-                    for flag in row.flags:
-                        flag.add_to(group)
+                    owner = parser.add_argument_group(row.title, row.description)
                 case OneOf():
-                    either = parser.add_mutually_exclusive_group(required=row.required)
-                    for flag in row.flags:
-                        flag.add_to(either)
+                    owner = parser.add_mutually_exclusive_group(required=row.required)
+            for flag in (row,) if isinstance(row, Flag) else row.flags:
+                owner.add_argument(*flag.names, **flag.options)
         if self.commands:
             own = parser.add_subparsers(title="commands", metavar="COMMAND", dest=f"{name}_command", required=True)
             for each, (line, command) in self.commands.items():
                 command.add_to(own, each, line)
-
-
-class FlagOwner(Protocol):
-    """A parser, or a group of its flags."""
-
-    def add_argument(self, *names: str, **options: Any) -> argparse.Action: ...
 
 
 def _text_converter(convert: Callable[[str], object]) -> Callable[[str], object]:
@@ -287,10 +275,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FINE
+        text = f"ekm-exporter: internal error: {type(error).__name__} (set EKM_DEBUG=1 for the traceback)"
         if os.environ.get("EKM_DEBUG"):
-            print(_traceback(error), file=sys.stderr)
-            return INTERNAL
-        print(f"ekm-exporter: internal error: {type(error).__name__} (set EKM_DEBUG=1 for the traceback)", file=sys.stderr)
+            import traceback  # noqa: PLC0415 - only this text needs the two
+
+            from exporter.core.secrets import hide  # noqa: PLC0415
+
+            # Without secrets: the text of an exception may quote a server.
+            text = "\n".join(map(hide, "".join(traceback.format_exception(error)).splitlines()))
+        print(text, file=sys.stderr)
         return INTERNAL
     return code
 
@@ -312,12 +305,3 @@ def run_command(args: argparse.Namespace) -> int:
             return error.code
         code = next(code for kind, code in args.refusals.items() if isinstance(error, kind))
     return code
-
-
-def _traceback(error: Exception) -> str:
-    """Return the traceback without secrets: the text of an exception may quote a server."""
-    import traceback  # noqa: PLC0415 - only this function needs the two
-
-    from exporter.core.secrets import hide  # noqa: PLC0415
-
-    return "\n".join(map(hide, "".join(traceback.format_exception(error)).splitlines()))

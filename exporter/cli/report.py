@@ -22,7 +22,6 @@ from exporter.report.minutes import Minutes, Period, parse_month, parse_period
 from exporter.report.render import as_csv, as_html, as_json
 
 _PREFIX = "prometheus_"  # begins the attributes of --prometheus.user and its kind
-_A_NAME = "write a name as in Europe/Zurich"
 # Windows has its own names, and the zip has no pip.
 _NO_NAMES = "this Python knows UTC alone: write --from and --to as in 2026-11-01T00:00:00+01:00, or add the package tzdata"
 FORMATS: Mapping[str, Render[Minutes]] = {"csv": as_csv, "json": as_json, "html": as_html}
@@ -58,7 +57,9 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
-        raise ValueError(f"--timezone {name!r} is not known: {_A_NAME if available_timezones() else _NO_NAMES}") from None
+        raise ValueError(
+            f"--timezone {name!r} is not known: {'write a name as in Europe/Zurich' if available_timezones() else _NO_NAMES}"
+        ) from None
 
 
 def _access(args: argparse.Namespace) -> ApiAccess:
@@ -80,10 +81,6 @@ def _access(args: argparse.Namespace) -> ApiAccess:
     )
 
 
-def _url(text: str) -> str:
-    return parse_url(text, 9090, sign_in_flags("prometheus"))
-
-
 COMMAND = Command(
     description=(
         "Reads a month of the history in Prometheus and counts, for each vault and target, the minutes by what the probes got. "
@@ -100,7 +97,7 @@ COMMAND = Command(
         Flag(
             "--prometheus URL",
             "the Prometheus that scrapes the exporters, with the prefix of its --web.external-url",
-            type=_url,
+            type=lambda text: parse_url(text, 9090, sign_in_flags("prometheus")),
             required=True,
         ),
         *http_flags("prometheus", user="basic authentication", server="Prometheus", dest=_PREFIX),

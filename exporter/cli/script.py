@@ -24,7 +24,10 @@ def _key_name(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Print a script or the list; return 0, or 2 for an unknown name."""
-    scripts = _scripts()
+    scripts = {name: script_bytes(name) for name in script_names()}
+    if (documentation := Documentation.load()) is not None:
+        others = (page for page in documentation.pages() if page.name.endswith("/install-hosts.ps1"))
+        scripts |= {page.name.rpartition("/")[2]: documentation.text(page).encode() for page in others}
     if args.name is None:
         print(_list(scripts))
         return FINE
@@ -38,14 +41,6 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.flush()
     sys.stdout.buffer.write(fill_query(text, values).encode())  # its bytes: a text stream of Windows would change the line ends
     return FINE
-
-
-def _scripts() -> dict[str, bytes]:
-    scripts = {name: script_bytes(name) for name in script_names()}
-    if (documentation := Documentation.load()) is not None:
-        others = (page for page in documentation.pages() if page.name.endswith("/install-hosts.ps1"))
-        scripts |= {page.name.rpartition("/")[2]: documentation.text(page).encode() for page in others}
-    return scripts
 
 
 def _list(scripts: dict[str, bytes]) -> str:

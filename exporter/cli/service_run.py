@@ -19,7 +19,7 @@ from exporter.cli.main import BAD_USAGE, FINE, INTERNAL, Refusal, build_parser, 
 from exporter.runtime import signals
 from exporter.runtime.logging import LogStream, fields, place_of
 from exporter.windows.api import WindowsCallError
-from exporter.windows.event_log import EventKind, EventLog, EventLogHandler
+from exporter.windows.event_log import EventLog, EventLogHandler
 from exporter.windows.service import NOT_STARTED_BY_MANAGER, ServiceControl
 
 if TYPE_CHECKING:
@@ -56,24 +56,24 @@ def _run_logged(args: argparse.Namespace, control: ServiceControl, events: Event
         os.chdir(args.base)  # for relative paths of the flags
         stream = LogStream(path)
     except OSError as error:
-        events.write(EventKind.START_FAILED, f"ekm-exporter {__version__} cannot write its log {path}: {error.strerror}")
+        events.write("start failed", f"ekm-exporter {__version__} cannot write its log {path}: {error.strerror}")
         return BAD_USAGE
     started: list[str] = []
 
     def report(urls: Sequence[str]) -> None:
         control.report_running()
         started.extend(urls)
-        events.write(EventKind.STARTED, f"ekm-exporter {__version__} started: {' '.join(urls)}")
+        events.write("started", f"ekm-exporter {__version__} started: {' '.join(urls)}")
         logging.getLogger("exporter").addHandler(EventLogHandler(events))
 
     with stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         code = _run_exporter(args, report)
     if started and code == FINE:
-        events.write(EventKind.STOPPED, f"ekm-exporter {__version__} stopped")
+        events.write("stopped", f"ekm-exporter {__version__} stopped")
     else:
         reason = "\n".join(stream.last_lines())
         what = "ended" if started else "did not start"
-        events.write(EventKind.START_FAILED, f"ekm-exporter {__version__} {what}, exit code {code}. The end of {path}:\n{reason}")
+        events.write("start failed", f"ekm-exporter {__version__} {what}, exit code {code}. The end of {path}:\n{reason}")
     return code
 
 

@@ -91,15 +91,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(_simulate(args, config))
     except OSError as error:
-        raise Refusal(_unusable(error)) from None
+        if error.errno == errno.EADDRINUSE:
+            raise Refusal("a port is in use: choose others with --sim.port, --sim.management-port and --sql.port") from None
+        named = f"{error.filename}: {plainly(error)}: name a folder that you may write"
+        raise Refusal(str(error) if error.filename is None else named) from None
     return FINE
-
-
-def _unusable(error: OSError) -> str:
-    """Return why a port or a folder cannot be used, and what to do."""
-    if error.errno == errno.EADDRINUSE:
-        return "a port is in use: choose others with --sim.port, --sim.management-port and --sql.port"
-    return str(error) if error.filename is None else f"{error.filename}: {plainly(error)}: name a folder that you may write"
 
 
 async def _simulate(args: argparse.Namespace, config: Config) -> None:

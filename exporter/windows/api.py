@@ -106,11 +106,6 @@ def call(name: str, *arguments: Any) -> Any:
     raise OSError("only Windows has these functions")
 
 
-def callback(result: Any, *arguments: Any) -> Any:
-    """Return the type of a function that Windows calls."""
-    return ctypes.CFUNCTYPE(result, *arguments)  # on 64 bits, Windows has one way to call
-
-
 def last_error() -> int:
     """Return the error number of this thread's last call."""
     if sys.platform == "win32":

@@ -9,10 +9,9 @@ import contextlib
 import ctypes
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ctypes import wintypes
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from exporter.runtime.logging import LogfmtFormatter, Throttle, is_allowed
 from exporter.windows.api import call, checked, delete_key, write_key
@@ -24,14 +23,15 @@ _LONGEST = 30_000  # characters; Windows takes 31,839
 _MOST, _PERIOD = 20, 600.0  # entries of log lines, in so many seconds
 
 
-class EventKind(Enum):
-    """Number and type of each kind of entry; docs/windows.md lists them."""
-
-    STARTED = (1, _INFORMATION)
-    STOPPED = (2, _INFORMATION)
-    START_FAILED = (3, _ERROR)
-    LOG_ERROR = (10, _ERROR)
-    LOG_WARNING = (11, _WARNING)
+EventKind = Literal["started", "stopped", "start failed", "log error", "log warning"]
+# Number and type of each kind of entry; docs/windows.md lists them.
+NUMBERS: Mapping[EventKind, tuple[int, int]] = {
+    "started": (1, _INFORMATION),
+    "stopped": (2, _INFORMATION),
+    "start failed": (3, _ERROR),
+    "log error": (10, _ERROR),
+    "log warning": (11, _WARNING),
+}
 
 
 class EventLog:
@@ -42,7 +42,7 @@ class EventLog:
 
     def write(self, event: EventKind, text: str) -> None:
         """Write an entry. Any thread may call it."""
-        number, kind = event.value
+        number, kind = NUMBERS[event]
         strings = (wintypes.LPCWSTR * 1)(text[:_LONGEST])
         if self._handle:
             call("ReportEventW", self._handle, kind, 0, number, None, 1, 0, strings, None)
@@ -60,7 +60,7 @@ class EventLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         omitted = self._throttle.admit(time.monotonic())
         if omitted is not None:
-            event = EventKind.LOG_ERROR if record.levelno >= logging.ERROR else EventKind.LOG_WARNING
+            event: EventKind = "log error" if record.levelno >= logging.ERROR else "log warning"
             note = f"\n{omitted} earlier lines are only in the log file." if omitted else ""
             self._events.write(event, self.format(record) + note)
 

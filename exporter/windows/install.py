@@ -19,8 +19,6 @@ from exporter.windows.accounts import is_link
 from exporter.windows.rules import (
     ADMINISTRATORS_ONLY,
     PROGRAM,
-    Action,
-    Change,
     Existing,
     InstallationPlan,
     ServiceDefinition,
@@ -98,14 +96,6 @@ def start_again(services: ServiceManager, name: str) -> None:
         if found is None or found.state in (RUNNING, STOPPED):
             break
     services.start(name)
-
-
-def wait_until_gone(services: ServiceManager, name: str) -> None:
-    """Wait until Windows has deleted a service. Raises StillThereError and OSError."""
-    if None not in _states(services, name, DELETE_SECONDS):
-        raise StillThereError(
-            f"Windows keeps the service {name} while a program shows it: close services.msc, and Windows deletes it"
-        )
 
 
 # The files: what a given configuration changes, the changes, and what undoes them.
@@ -251,12 +241,16 @@ def install(this: Installation, services: ServiceManager) -> tuple[str, ...]:
         if this.found.is_running:
             way_back.add(start_again, services, this.settings.name)
         _protect(this, way_back, READ_BY_SERVICE)
-        previous = _put_files(this, way_back)
-        if this.plan.action is Action.RESTART:
+        previous = _write(this, way_back, this.changes)
+        if (this.base / CONFIGURATION).exists():  # checked in its place, since paths in it are relative
+            loaded = load_config(this.base / CONFIGURATION)
+            if loaded.config is None:
+                raise BadConfigurationError(loaded)
+        if this.plan.action == "restart":
             stop(services, this.settings.name)
         # not those where the service writes while it runs: it could put a link there meanwhile
-        runs = this.found.is_running and this.plan.action is not Action.RESTART
-        program = not this.found.is_running or Change.PROGRAM in this.plan.changes  # thousands of files, in use while it runs
+        runs = this.found.is_running and this.plan.action != "restart"
+        program = not this.found.is_running or "program" in this.plan.changes  # thousands of files, in use while it runs
         _protect(this, way_back, (*(() if runs else WRITTEN_BY_SERVICE), *((PROGRAM,) if program else ())))
         warnings = _register(this, services, way_back)
         _start(this, services, way_back)
@@ -276,17 +270,8 @@ def _protect(this: Installation, way_back: _WayBack, folders: tuple[str, ...]) -
     protect(this.base, this.settings, folders)
 
 
-def _put_files(this: Installation, way_back: _WayBack) -> dict[str, bytes | None]:
-    """Write the files and check them in their place, since paths in them are relative; return what was there."""
-    previous = _write(this, way_back, this.changes)
-    if (this.base / CONFIGURATION).exists():
-        loaded = load_config(this.base / CONFIGURATION)
-        if loaded.config is None:
-            raise BadConfigurationError(loaded)
-    return previous
-
-
 def _write(this: Installation, way_back: _WayBack, changes: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    """Write the files; return what was there."""
     previous = {name: _content(this.base / name) for name in changes}
     way_back.add(write_files, this.base, previous)
     write_files(this.base, changes)
@@ -303,7 +288,7 @@ def _register(this: Installation, services: ServiceManager, way_back: _WayBack) 
         way_back.add(services.save, found.service)
     warnings = services.save(this.service)
     event_log.register_source(name)
-    if Change.FIREWALL in this.plan.changes or this.settings.prometheus:  # also if the rule was changed by hand
+    if "firewall" in this.plan.changes or this.settings.prometheus:  # also if the rule was changed by hand
         if found.settings is not None:
             way_back.add(service.set_rule, name, port_of(found.settings), found.settings.prometheus)
         service.set_rule(name, port_of(this.settings), this.settings.prometheus)
@@ -313,10 +298,11 @@ def _register(this: Installation, services: ServiceManager, way_back: _WayBack) 
 
 def _start(this: Installation, services: ServiceManager, way_back: _WayBack) -> None:
     name, action = this.settings.name, this.plan.action
-    if action is Action.RELOAD:
+    if action == "reload":
         services.control(name, RELOAD)
-    if action in (Action.START, Action.RESTART):
-        begun = _size(this.base / LOG)
+    if action in ("start", "restart"):
+        log = this.base / LOG
+        begun = log.stat().st_size if log.exists() else 0
         if this.found.service is not None:
             way_back.add(services.set_restarts, name, RESTART_SECONDS)
         services.set_restarts(name, ())  # else Windows starts it again while the way back is gone
@@ -326,12 +312,8 @@ def _start(this: Installation, services: ServiceManager, way_back: _WayBack) -> 
         if code is not None:
             ended = "has not started within a minute" if code < 0 else f"ended with exit code {code}"
             raise NotRunningError(
-                f"the service {name} {ended}. {_log_since(this.base / LOG, begun)}\nCorrect the cause, then run the same command again."
+                f"the service {name} {ended}. {_log_since(log, begun)}\nCorrect the cause, then run the same command again."
             )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _log_since(path: Path, begun: int) -> str:
@@ -362,14 +344,17 @@ def read_settings(base: Path) -> ServiceSettings | None:
 
 
 def remove(base: Path, name: str, services: ServiceManager, *, data: bool) -> None:
-    """Remove service, firewall rule and event source; with `data` also all but the program. Raises OSError and FirewallError."""
+    """Remove service, firewall rule and event source; with `data` also all but the program. Raises StillThereError, OSError and FirewallError."""
     stop(services, name)
     services.delete(name)
     service.set_rule(name, 0, ())
     event_log.remove_source(name)
     if data:
         remove_data(base)
-    wait_until_gone(services, name)
+    if None not in _states(services, name, DELETE_SECONDS):
+        raise StillThereError(
+            f"Windows keeps the service {name} while a program shows it: close services.msc, and Windows deletes it"
+        )
 
 
 def write_secret(base: Path, name: str, secret: str) -> Path:

@@ -14,11 +14,12 @@ import struct
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from pathlib import PureWindowsPath
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
+
+from exporter.core.names import is_device
 
 FULL_CONTROL: Final = 0xF003F  # KEY_ALL_ACCESS
 _GENERIC_ALL: Final = 0x10000000
@@ -171,7 +172,6 @@ EVERY_RULE = "all"  # the firewall takes this name for all of its rules
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
 _ADDRESS = re.compile(r"\S*:\d{1,5}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?<!\.)")
-_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _MANAGED_ACCOUNT = re.compile(r"[^\\/@\s]+\\[^\\/@]+\$")
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
 
@@ -244,7 +244,7 @@ def account(settings: ServiceSettings) -> str:
 
 def check_secret_name(name: str) -> str:
     """Return why a text cannot be the name of a secret file, or an empty text."""
-    if _FILE_NAME.fullmatch(name) and not _DEVICES.fullmatch(name):
+    if _FILE_NAME.fullmatch(name) and not is_device(name):
         return ""
     return f"{name!r} is not a name for a secret file: write letters, digits, dots, hyphens and underscores"
 
@@ -298,22 +298,8 @@ def is_program_of(python: PureWindowsPath, base: PureWindowsPath) -> bool:
 # What an installation changes: a pure decision from what there is and what is wanted.
 
 
-class Change(StrEnum):
-    PROGRAM = "program"
-    SERVICE = "service"
-    CONFIGURATION = "configuration"
-    SECRETS = "secrets"
-    FIREWALL = "firewall"
-    START = "start"
-
-
-class Action(StrEnum):
-    """What happens to the process of the service at the end."""
-
-    NOTHING = "nothing"
-    RELOAD = "reload"
-    START = "start"
-    RESTART = "restart"
+Change = Literal["program", "service", "configuration", "secrets", "firewall", "start"]
+Action = Literal["nothing", "reload", "start", "restart"]  # what happens to the process of the service at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,21 +326,21 @@ def make_plan(
     """
     before = found.settings
     secrets = [name for name in changed_files if name.startswith("secrets/")]
-    changes = {
-        Change.PROGRAM: before is None or before.version != settings.version,
-        Change.SERVICE: not service.is_same(found.service),
-        Change.CONFIGURATION: len(secrets) < len(changed_files),
-        Change.SECRETS: bool(secrets),
-        Change.FIREWALL: _firewall(before) != _firewall(settings),
-        Change.START: starts and not found.is_running,
+    changes: dict[Change, bool] = {
+        "program": before is None or before.version != settings.version,
+        "service": not service.is_same(found.service),
+        "configuration": len(secrets) < len(changed_files),
+        "secrets": bool(secrets),
+        "firewall": _firewall(before) != _firewall(settings),
+        "start": starts and not found.is_running,
     }
-    action = Action.NOTHING
-    if changes[Change.START]:
-        action = Action.START
-    elif starts and (changes[Change.PROGRAM] or changes[Change.SERVICE]):
-        action = Action.RESTART
-    elif starts and changes[Change.CONFIGURATION]:
-        action = Action.RELOAD
+    action: Action = "nothing"
+    if changes["start"]:
+        action = "start"
+    elif starts and (changes["program"] or changes["service"]):
+        action = "restart"
+    elif starts and changes["configuration"]:
+        action = "reload"
     return InstallationPlan(tuple(change for change, is_due in changes.items() if is_due), action)
 
 

@@ -12,7 +12,7 @@ from ctypes import wintypes
 from pathlib import Path
 from typing import Any, Self
 
-from exporter.windows.api import WindowsCallError, call, callback, checked, last_error
+from exporter.windows.api import WindowsCallError, call, checked, last_error
 from exporter.windows.rules import ServiceDefinition, ServiceState
 
 # A process that the service manager has started: its status, and the requests to stop and to reload.
@@ -38,8 +38,9 @@ class _TableEntry(ctypes.Structure):
     _fields_ = (("name", wintypes.LPWSTR), ("main", ctypes.c_void_p))
 
 
-_MAIN = callback(None, wintypes.DWORD, ctypes.c_void_p)
-_HANDLER = callback(wintypes.DWORD, wintypes.DWORD, wintypes.DWORD, ctypes.c_void_p, ctypes.c_void_p)
+# On 64 bits, Windows has one way to call.
+_MAIN = ctypes.CFUNCTYPE(None, wintypes.DWORD, ctypes.c_void_p)
+_HANDLER = ctypes.CFUNCTYPE(wintypes.DWORD, wintypes.DWORD, wintypes.DWORD, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class ServiceControl:

@@ -84,8 +84,8 @@ SETTING = Addition(
         ),
         Edit(
             path="exporter/config/load.py",
-            before="    for retained in target.retained_versions:\n        if",
-            text='    if target.review_on is not None and target.review_on < today:\n        yield "review_on", "is past: review the key"\n',
+            before="    yield target.backup_on is not None",
+            text='    is_past = target.review_on is not None and target.review_on < today\n    yield is_past, "review_on", "is past: review the key"\n',
             noticed="tests/unit/config/test_documentation.py::test_every_setting_is_read",
         ),
         Edit(

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, contextmanager
 
 import pytest
 
-from exporter.cli.inventory import read_exporters
+from exporter.cli.inventory import COMMAND, read_exporters
 from exporter.cli.main import build_parser
-from exporter.inventory.folder import SourceError, Sources
+from exporter.inventory.folder import Sources
 from exporter.sqlserver.document import completed
 from exporter.sqlserver.reading import reading_values
 from tests.support.sql_readings import a_reading, an_unread_server
@@ -79,7 +79,7 @@ def test_nothing_is_read_without_a_url():
 
 @contextmanager
 def refused(text):
-    with pytest.raises(SourceError, match=text):
+    with pytest.raises(tuple(COMMAND.refusals), match=text):
         yield
 
 

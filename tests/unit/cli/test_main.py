@@ -124,8 +124,8 @@ def test_flag_of_another_spelling_is_the_same_flag(capsys):
 
 def test_flag_has_the_attribute_of_its_name_and_a_path():
     parser = CommandParser(prog="x")
-    Flag("--web.config.file FILE", "a file").add_to(parser)
-    Flag("--dry-run", "nothing is written").add_to(parser)
+    for flag in (Flag("--web.config.file FILE", "a file"), Flag("--dry-run", "nothing is written")):
+        parser.add_argument(*flag.names, **flag.options)
     args = parser.parse_args(["--web.config.file", "web.yml", "--dry-run"])
     assert (args.web_config_file, args.dry_run) == (Path("web.yml"), True)
     assert "--web.config.file FILE" in parser.format_help()
@@ -134,7 +134,8 @@ def test_flag_has_the_attribute_of_its_name_and_a_path():
 @pytest.mark.parametrize("text", ["", "x", "-1", "65536", "1.5", " 1", "1_0", "\u0661", "nan", "9" * 30])
 def test_number_out_of_its_range_has_its_own_message(text, capsys):
     parser = CommandParser(prog="x")
-    Flag("--port PORT", "a port", type=PORT).add_to(parser)
+    flag = Flag("--port PORT", "a port", type=PORT)
+    parser.add_argument(*flag.names, **flag.options)
     with pytest.raises(SystemExit):
         parser.parse_args([f"--port={text}"])
     assert f"argument --port: {text!r} is not a port: write a number from 0 to 65535" in capsys.readouterr().err

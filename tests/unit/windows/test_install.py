@@ -14,8 +14,6 @@ from exporter.windows.install import (
 )
 from exporter.windows.rules import (
     ADMINISTRATORS_ONLY,
-    Action,
-    Change,
     Existing,
     InstallationPlan,
     ServiceDefinition,
@@ -45,7 +43,7 @@ def this(tmp_path):
         service=SERVICE,
         found=Existing(service=None, settings=None, is_running=False),
         changes=changes,
-        plan=InstallationPlan((), Action.START),
+        plan=InstallationPlan((), "start"),
     )
 
 
@@ -78,7 +76,7 @@ def test_configuration_with_problems_changes_nothing(this, windows):
 
 
 def test_installation_without_a_configuration_starts_nothing(this, windows):
-    install.install(replace(this, changes={}, plan=InstallationPlan((), Action.NOTHING)), windows)
+    install.install(replace(this, changes={}, plan=InstallationPlan((), "nothing")), windows)
     assert "start" not in windows.done
     assert windows.done[-1] == RESTARTS
     assert windows.service == SERVICE
@@ -96,7 +94,7 @@ def changed(this, windows):
         service=replace(SERVICE, command="other"),
         found=Existing(service=SERVICE, settings=SETTINGS, is_running=True),
         changes={"ekm.yml": GOOD.replace("name: t", "name: u").encode()},
-        plan=InstallationPlan((), Action.RESTART),
+        plan=InstallationPlan((), "restart"),
     )
 
 
@@ -109,23 +107,23 @@ def test_restart_waits_for_the_end_of_the_process_before_it_protects_what_the_se
     assert (changed.base / "ekm.yml.old").read_text() == GOOD
 
 
-@pytest.mark.parametrize(("changes", "folders"), [((), ()), ((Change.PROGRAM,), ("app",))])
+@pytest.mark.parametrize(("changes", "folders"), [((), ()), (("program",), ("app",))])
 def test_folders_of_a_service_that_stays_running_are_left_alone(this, windows, changes, folders):
     found = Existing(service=SERVICE, settings=SETTINGS, is_running=True)
-    install.install(replace(this, found=found, plan=InstallationPlan(changes, Action.NOTHING)), windows)
+    install.install(replace(this, found=found, plan=InstallationPlan(changes, "nothing")), windows)
     assert windows.done[:2] == [READ, ("protect", "", *folders)]
 
 
-@pytest.mark.parametrize(("changes", "addresses", "calls"), [((), (), 0), ((), ("10.1.2.3",), 1), ((Change.FIREWALL,), (), 1)])
+@pytest.mark.parametrize(("changes", "addresses", "calls"), [((), (), 0), ((), ("10.1.2.3",), 1), (("firewall",), (), 1)])
 def test_firewall_is_called_only_for_a_rule_that_is_wanted_or_changed(this, windows, changes, addresses, calls):
     settings = replace(SETTINGS, prometheus=addresses)
-    install.install(replace(this, settings=settings, plan=InstallationPlan(changes, Action.NOTHING)), windows)
+    install.install(replace(this, settings=settings, plan=InstallationPlan(changes, "nothing")), windows)
     assert [step[0] for step in windows.done].count("admit") == calls
 
 
 def test_changed_configuration_of_a_running_service_is_reloaded(this, windows):
     windows.service, windows.current = SERVICE, ServiceState(RUNNING)
-    install.install(replace(this, plan=InstallationPlan((), Action.RELOAD)), windows)
+    install.install(replace(this, plan=InstallationPlan((), "reload")), windows)
     assert windows.done[-2:] == ["reload", RESTARTS]
     assert "start" not in windows.done
 
@@ -193,7 +191,7 @@ def test_failed_change_leaves_a_stopped_service_stopped(changed, windows):
     windows.current, windows.coming = ServiceState(STOPPED), [ServiceState(STOPPED, 2)]
     found = replace(changed.found, is_running=False)
     with pytest.raises(NotRunningError):
-        install.install(replace(changed, found=found, plan=InstallationPlan((), Action.START)), windows)
+        install.install(replace(changed, found=found, plan=InstallationPlan((), "start")), windows)
     assert windows.service == SERVICE
     assert windows.done.count("start") == 1
 
