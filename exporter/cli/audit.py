@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from exporter.cli.flags import DEFAULT_URL, Render, exporter_flags, exporters_of, time_limit, write_formats
 from exporter.cli.gate import fetch_each, fetch_state
-from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal, refuse_if
 from exporter.clients.peers import AccessError, ApiAccess, FetchFailure, fetch_list
 from exporter.config.settings import SecretUnreadableError
 from exporter.core import json as core_json
@@ -33,8 +33,7 @@ FORMATS: Final[Mapping[str, Render[Mapping[str, Any]]]] = {
 
 def run(args: argparse.Namespace) -> int:
     """Write or print the sheet and return the exit code."""
-    if args.out is not None and args.format is not None:
-        raise Refusal("--out writes every format: leave out --format")
+    refuse_if((args.out is not None and args.format is not None, "--out writes every format: leave out --format"))
     facts = asyncio.run(_facts(exporters_of(args, timeout=args.timeout, default=DEFAULT_URL), args.key))
     name = re.sub(r"[^A-Za-z0-9.-]", "-", f"ekm-audit-{facts['vault'].partition('.')[0]}-{facts['key']}")
     write_formats(args, name, "text", FORMATS, facts)

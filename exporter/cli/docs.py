@@ -64,10 +64,11 @@ def _shown(line: str) -> str:
 
 
 def _list(pages: Iterable[DocumentPage]) -> str:
-    groups: dict[str, list[DocumentPage]] = {title: [] for title in (_PAGES, _RUNBOOKS, _SCRIPTS, _FILES)}
+    groups = dict.fromkeys((_PAGES, _RUNBOOKS, _SCRIPTS, _FILES), "")
     for page in pages:
-        groups[_group(page)].append(page)
-    return "\n".join(f"{title}\n{''.join(map(_line, group))}" for title, group in groups.items())
+        titled = page.title not in (page.source, page.name.rpartition("/")[2])
+        groups[_group(page)] += f"  {page.name:24}  {page.title}\n" if titled else f"  {page.name}\n"
+    return "\n".join(f"{title}\n{lines}" for title, lines in groups.items())
 
 
 def _group(page: DocumentPage) -> str:
@@ -76,11 +77,6 @@ def _group(page: DocumentPage) -> str:
     if page.name.startswith("runbooks/"):
         return _RUNBOOKS
     return _PAGES if page.source.endswith(".md") else _FILES
-
-
-def _line(page: DocumentPage) -> str:
-    titled = page.title not in (page.source, page.name.rpartition("/")[2])
-    return f"  {page.name:24}  {page.title}\n" if titled else f"  {page.name}\n"
 
 
 COMMAND = Command(

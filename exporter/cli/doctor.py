@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 
-from exporter.cli.main import BAD_USAGE, FAILED, FINE, INTERNAL, Command, Flag, OneOf, Refusal
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, INTERNAL, Command, Flag, OneOf, Refusal, refuse_if
 from exporter.cli.probe import TICKET, configured, print_ticket, ticket_hint
 from exporter.cli.simulate import quoted
 from exporter.clients.entra import quiet_sdk_loggers
@@ -72,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
         results = asyncio.run(_results(config, target, _repeat_command(args), collected.append))
     except PoolExhausted as error:
         raise Refusal(f"the checks were not made: {error}", INTERNAL) from None
-    subject = _subject(target, collected[0])
+    subject, evidence = Diagnosis(target, collected[0].report), collected[0]
+    at_entra = subject.failure is not None and subject.failure.step is Step.TOKEN
+    endpoint = evidence.entra if at_entra else evidence.vault
+    subject = replace(subject, addresses=() if endpoint is None else endpoint.addresses)
     if args.ticket:
         print_ticket(subject)
     else:
@@ -96,18 +99,12 @@ async def _results(
         return await run(read_sql_server=read, look_up_host=look_up)
 
 
-def _subject(target: Target, evidence: Evidence) -> Diagnosis:
-    subject = Diagnosis(target, evidence.report)
-    at_entra = subject.failure is not None and subject.failure.step is Step.TOKEN
-    endpoint = evidence.entra if at_entra else evidence.vault
-    return replace(subject, addresses=() if endpoint is None else endpoint.addresses)
-
-
 def _configured_target(args: argparse.Namespace) -> tuple[Config, Target]:
-    if args.vault or args.connector_secret_file or args.tenant:
-        raise Refusal("--vault, --connector-secret-file and --tenant are for use without --config.file: remove one or the other")
-    if args.target is None:
-        raise Refusal("TARGET is missing: name a TARGET of the configuration")
+    bare = args.vault or args.connector_secret_file or args.tenant
+    refuse_if(
+        (bare, "--vault, --connector-secret-file and --tenant are for use without --config.file: remove one or the other"),
+        (args.target is None, "TARGET is missing: name a TARGET of the configuration"),
+    )
     config, target = configured(args)
     target = replace(target, credential=args.credential or target.credential)
     if args.key is not None:
@@ -118,10 +115,14 @@ def _configured_target(args: argparse.Namespace) -> tuple[Config, Target]:
 
 
 def _adhoc_target(args: argparse.Namespace) -> tuple[Config, Target]:
-    if args.target is not None or args.credential is not None:
-        raise Refusal("TARGET and --credential name parts of a configuration: add --config.file")
-    if not (args.key and args.connector_secret_file):
-        raise Refusal("too few arguments: give TARGET and --config.file, or --vault, --key and --connector-secret-file")
+    is_enough = args.key and args.connector_secret_file
+    refuse_if(
+        (
+            args.target is not None or args.credential is not None,
+            "TARGET and --credential name parts of a configuration: add --config.file",
+        ),
+        (not is_enough, "too few arguments: give TARGET and --config.file, or --vault, --key and --connector-secret-file"),
+    )
     config = bare_config(args.vault, args.key, args.connector_secret_file, args.tenant)
     try:
         read_secret(SecretSource(file=args.connector_secret_file))

@@ -44,7 +44,11 @@ def run(args: argparse.Namespace) -> int:
         if not report.is_whole:
             print(f"ekm-exporter events: {_line(report)}", file=sys.stderr)
     if args.json:
-        print(json.dumps({"files": [_data(report) for report in reports], **as_data(summary)}, indent=2))
+        files_read = [
+            {"file": str(each.path), "records": each.records, "unreadable": each.unreadable, "defect": each.note or None}
+            for each in reports
+        ]
+        print(json.dumps({"files": files_read, **as_data(summary)}, indent=2))
     else:
         for report in reports:
             if report.is_whole:
@@ -67,10 +71,6 @@ def _line(report: FileReport) -> str:
     read = f"{report.records} {'record' if report.records == 1 else 'records'} read"
     damaged = f", {report.unreadable} unreadable" if report.unreadable else ""
     return f"{name}: {report.note} ({read}{damaged})" if report.note else f"{name}: {read}{damaged}"
-
-
-def _data(report: FileReport) -> dict[str, object]:
-    return {"file": str(report.path), "records": report.records, "unreadable": report.unreadable, "defect": report.note or None}
 
 
 def _moment(text: str) -> datetime:
@@ -121,19 +121,16 @@ def _defect(path: Path) -> str:
     with path.open("rb") as stream:
         head = stream.read(_HEADER)
         size = stream.seek(0, 2)
-    if size > _LARGEST:
-        return f"is larger than {_LARGEST // 1024**3} GiB: save a part of the log (wevtutil epl with /q)"
-    if not head:
-        return "is empty: save the log again (Event Viewer: Save All Events As, type .evtx)"
-    if not head.startswith(_MAGIC):
-        return "is no event log of Windows: save it as .evtx, not as XML or text"
-    if len(head) < _HEADER:
-        return "cut off: it has only a part of its header: copy it again"
-    (chunks,) = struct.unpack_from("<H", head, 42)
+    (chunks,) = struct.unpack_from("<H", head.ljust(_HEADER), 42)
     whole, rest = divmod(size - _HEADER, _CHUNK)
-    if rest or whole < chunks:
-        return f"cut off: it has {whole} whole chunks of {max(chunks, whole + 1)}: copy it again"
-    return ""
+    defects = (
+        (size > _LARGEST, f"is larger than {_LARGEST // 1024**3} GiB: save a part of the log (wevtutil epl with /q)"),
+        (not head, "is empty: save the log again (Event Viewer: Save All Events As, type .evtx)"),
+        (not head.startswith(_MAGIC), "is no event log of Windows: save it as .evtx, not as XML or text"),
+        (len(head) < _HEADER, "cut off: it has only a part of its header: copy it again"),
+        (rest or whole < chunks, f"cut off: it has {whole} whole chunks of {max(chunks, whole + 1)}: copy it again"),
+    )
+    return next((text for applies, text in defects if applies), "")
 
 
 def _records(report: FileReport) -> Iterator[str]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from exporter.cli.main import Flag, Refusal
-from exporter.clients.peers import AccessError, ApiAccess, check_password, parse_url
+from exporter.cli.main import Flag, Refusal, refuse_if
+from exporter.clients.peers import ApiAccess, check_password, parse_url
 from exporter.config.settings import SecretSource, read_secret
 from exporter.core import durations
 from exporter.runtime.files import FileUnreadableError, plainly, read_whole
@@ -36,12 +36,12 @@ def http_flags(prefix: str, *, user: str, server: str, dest: str = "") -> list[F
 
 
 def read_password(args: argparse.Namespace, prefix: str, *, dest: str = "") -> str | None:
-    """Return the password of the file, None without one. Raises AccessError and SecretUnreadableError."""
+    """Return the password of the file, None without one. Raises Refusal and SecretUnreadableError."""
     user, path = getattr(args, f"{dest}user"), getattr(args, f"{dest}password_file")
-    if (user is None) != (path is None):
-        raise AccessError(f"{sign_in_flags(prefix)} belong together: give both or none")
-    if ":" in (user or ""):
-        raise AccessError(f"--{prefix}.user: a user of basic authentication has no colon")
+    refuse_if(
+        ((user is None) != (path is None), f"{sign_in_flags(prefix)} belong together: give both or none"),
+        (":" in (user or ""), f"--{prefix}.user: a user of basic authentication has no colon"),
+    )
     return None if path is None else read_secret(SecretSource(file=path))
 
 
@@ -91,7 +91,7 @@ def exporter_flags(text: str) -> list[Flag]:
 
 
 def exporters_of(args: argparse.Namespace, *, timeout: float, default: str | None = None) -> list[ApiAccess]:
-    """Return each exporter of the flags once, else the default one. Raises AccessError and SecretUnreadableError."""
+    """Return each exporter of the flags once, else the default one. Raises Refusal, AccessError and SecretUnreadableError."""
     urls = [*(args.urls_given or []), *([] if args.urls_file is None else _urls_in(args.urls_file))]
     if not urls and default is None:
         return []
@@ -110,16 +110,15 @@ def _urls_in(path: Path) -> list[str]:
     try:
         lines = read_whole(path, limit=URLS_LIMIT).decode("utf-8-sig").splitlines()
     except FileUnreadableError as error:
-        raise AccessError(f"--urls: {path}: {error}") from None
+        raise Refusal(f"--urls: {path}: {error}") from None
     except UnicodeDecodeError:
-        raise AccessError(f"--urls: {path}: not in UTF-8: save it as UTF-8") from None
+        raise Refusal(f"--urls: {path}: not in UTF-8: save it as UTF-8") from None
     found = []
     for number, line in enumerate(lines, 1):
         url = line.partition("#")[0].strip()
         try:
             found += [parse_url(url)] if url else []
         except ValueError as error:
-            raise AccessError(f"--urls: {path}, line {number}: {error}") from None
-    if not found:
-        raise AccessError(f"--urls: {path}: no URL: write one on each line, such as {DEFAULT_URL}")
+            raise Refusal(f"--urls: {path}, line {number}: {error}") from None
+    refuse_if((not found, f"--urls: {path}: no URL: write one on each line, such as {DEFAULT_URL}"))
     return found

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from exporter.cli.flags import exporter_flags, exporters_of
 from exporter.cli.gate import fetch_each, fetch_readings
-from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Group, number
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Group, number, refuse_if
 from exporter.clients.peers import AccessError
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.core.names import MANAGEMENT_HOSTS, SqlAddress, parse_address_list, parse_sql_address
@@ -140,36 +140,32 @@ def listed_names(flag: str, file: Path) -> list[str]:
         names, problems = parse_address_list(decoded(read_whole(file, limit=_LIST_LIMIT)))
     except FileUnreadableError as error:
         raise SourceError(f"{flag}: {file}: {error}") from None
-    if problems:
-        raise SourceError(f"{flag}: {file}: {problems[0]}")
-    if not names:
-        raise SourceError(f"{flag}: {file}: no name in it: write one a line")
+    problems = problems or ([] if names else ["no name in it: write one a line"])
+    refuse_if((problems, f"{flag}: {file}: {next(iter(problems), '')}"))
     return names
 
 
 def _login(args: argparse.Namespace) -> SqlLogin:
-    if (args.sql_user is None) != (args.sql_password_file is None):
-        raise SourceError("--sql.user and --sql.password.file belong together: give both")
-    if args.sql_entra is not None:
-        return SqlLogin(token=_token(args))
-    if args.sql_user is None:
-        if not is_windows():
-            raise SourceError(_NO_LOGIN)
+    user, entra = args.sql_user, args.sql_entra
+    refuse_if(
+        ((user is None) != (args.sql_password_file is None), "--sql.user and --sql.password.file belong together: give both"),
+        (entra is not None and user is not None, "--sql.entra and --sql.user exclude each other: keep one"),
+        (
+            entra is not None and args.sql_encrypt == _TRUST,
+            "--sql.entra sends a token, so the certificates must be verified: remove --sql.encrypt trust",
+        ),
+        (entra is None and user is None and not is_windows(), _NO_LOGIN),
+    )
+    if entra is not None:
+        from exporter.inventory.vault_search import database_token  # noqa: PLC0415 - it imports the Azure SDK
+
+        return SqlLogin(token=database_token(read_declared(args.config_file), entra, args.sql_timeout))
+    if user is None:
         return SqlLogin()
     try:
-        return SqlLogin(user=args.sql_user, password=read_secret(SecretSource(file=args.sql_password_file)))
+        return SqlLogin(user=user, password=read_secret(SecretSource(file=args.sql_password_file)))
     except SecretUnreadableError as error:
         raise SourceError(f"--sql.password.file: {error}") from None
-
-
-def _token(args: argparse.Namespace) -> str:
-    if args.sql_user is not None:
-        raise SourceError("--sql.entra and --sql.user exclude each other: keep one")
-    if args.sql_encrypt == _TRUST:
-        raise SourceError("--sql.entra sends a token, so the certificates must be verified: remove --sql.encrypt trust")
-    from exporter.inventory.vault_search import database_token  # noqa: PLC0415 - it imports the Azure SDK
-
-    return database_token(read_declared(args.config_file), args.sql_entra, args.sql_timeout)
 
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext:

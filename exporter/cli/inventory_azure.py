@@ -9,9 +9,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from exporter.cli.main import FAILED, FINE
+from exporter.cli.main import FAILED, FINE, Refusal, refuse_if
 from exporter.config.fields import TENANT_NAME
-from exporter.config.settings import DEFAULT_MODULE, Credential
+from exporter.config.settings import DEFAULT_MODULE
 from exporter.config.tree import SIZE_LIMIT
 from exporter.core.values import HOST_IDENTITIES
 from exporter.inventory.azure import AzureRequest, read_azure, read_coverage
@@ -41,7 +41,18 @@ def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> i
     `planned` are the targets of the SQL Servers that were read in the same run.
     """
     before = _own_text(args)
-    coverage = _coverage(args, planned)
+    files = [args.config_file] if args.config_file is not None else []
+    if args.out is not None and args.out.is_dir():
+        files += sorted(args.out.glob("*.yml"))
+    found = read_coverage(files, [args.azure_out] if args.azure_out is not None else [])
+    credentials = {target.version.vault: target.credential.name for target in planned}
+    coverage = replace(
+        found,
+        keys=found.keys | {(target.version.vault, target.version.name.lower()) for target in planned},
+        names=found.names | {target.name for target in planned},
+        credentials={**credentials, **found.credentials},
+        declared=found.declared | set(credentials.values()),
+    )
     declared = read_declared(args.config_file)
     azure = asyncio.run(read_azure(declared, _request(args, declared, coverage)))
     plan = plan_azure(azure, coverage)
@@ -56,46 +67,29 @@ def run_azure(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> i
     return FAILED if azure.failures else FINE
 
 
-def _coverage(args: argparse.Namespace, planned: Collection[PlannedTarget]) -> Coverage:
-    files = [args.config_file] if args.config_file is not None else []
-    if args.out is not None and args.out.is_dir():
-        files += sorted(args.out.glob("*.yml"))
-    found = read_coverage(files, [args.azure_out] if args.azure_out is not None else [])
-    keys = {(target.version.vault, target.version.name.lower()) for target in planned}
-    credentials = {target.version.vault: target.credential.name for target in planned}
-    return replace(
-        found,
-        keys=found.keys | keys,
-        names=found.names | {target.name for target in planned},
-        credentials={**credentials, **found.credentials},
-        declared=found.declared | set(credentials.values()),
-    )
-
-
 def _request(args: argparse.Namespace, declared: Declared, coverage: Coverage) -> AzureRequest:
-    """Return where to look, and the identity. Raises SourceError."""
-    credential = _credential(args, declared)
-    wrong = [one for one in args.azure_subscription if not GUID.fullmatch(one)]
-    if wrong:
-        raise SourceError("--azure.subscription: expected its GUID: az account list --query '[].id'")
-    cloud = args.azure_cloud or cloud_from(declared.modules[DEFAULT_MODULE].authority_host, coverage.vaults)
-    if cloud is None:
-        raise SourceError("the targets are in several clouds: name one with --azure.cloud")
-    return AzureRequest(cloud=cloud, credential=credential, tenant=args.azure_tenant, subscriptions=args.azure_subscription)
-
-
-def _credential(args: argparse.Namespace, declared: Declared) -> Credential:
+    """Return where to look, and the identity. Raises Refusal."""
     name, tenant = args.azure_credential, args.azure_tenant
     credential = AMBIENT if name is None else declared.credentials.get(name)
     if credential is None:
-        raise SourceError(f"--azure.credential: --config.file declares no credential {name}")
-    if tenant is not None and not TENANT_NAME.fullmatch(tenant):
-        raise SourceError("--azure.tenant: expected its GUID or one of its domain names")
-    if tenant is not None and credential.kind in HOST_IDENTITIES:
-        raise SourceError("--azure.tenant: this identity has its own tenant: use az login --tenant, or --azure.credential")
-    if tenant is None and credential.tenant_id is None and credential.kind not in HOST_IDENTITIES:
-        raise SourceError(f"--azure.credential: credential {name} has no tenant_id: add --azure.tenant")
-    return credential
+        raise Refusal(f"--azure.credential: --config.file declares no credential {name}")
+    is_tenant = tenant is None or TENANT_NAME.fullmatch(tenant)
+    is_of_host, has_tenant = credential.kind in HOST_IDENTITIES, tenant is not None or credential.tenant_id is not None
+    own_tenant = "--azure.tenant: this identity has its own tenant: use az login --tenant, or --azure.credential"
+    are_guids = all(GUID.fullmatch(one) for one in args.azure_subscription)
+    cloud = args.azure_cloud or cloud_from(declared.modules[DEFAULT_MODULE].authority_host, coverage.vaults)
+    refuse_if(
+        (not is_tenant, "--azure.tenant: expected its GUID or one of its domain names"),
+        (tenant is not None and is_of_host, own_tenant),
+        (
+            not (has_tenant or is_of_host),
+            f"--azure.credential: credential {name} has no tenant_id: add --azure.tenant",
+        ),
+        (not are_guids, "--azure.subscription: expected its GUID: az account list --query '[].id'"),
+    )
+    if cloud is None:
+        raise Refusal("the targets are in several clouds: name one with --azure.cloud")
+    return AzureRequest(cloud=cloud, credential=credential, tenant=args.azure_tenant, subscriptions=args.azure_subscription)
 
 
 def _own_text(args: argparse.Namespace) -> str | None:

@@ -36,6 +36,13 @@ def refuse(message: object, command: str = "") -> int:
     return BAD_USAGE
 
 
+def refuse_if(*rows: tuple[object, str]) -> None:
+    """Raise the first refusal whose condition is true."""
+    for applies, text in rows:
+        if applies:
+            raise Refusal(text)
+
+
 # A command is a value: its texts, its rows of flags, what it does, and which exceptions are an answer to its user.
 
 

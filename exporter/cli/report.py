@@ -9,12 +9,12 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import UTC, tzinfo
+from datetime import UTC
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from exporter.cli.flags import Render, http_flags, read_password, sign_in_flags, time_limit, write_formats
-from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal
+from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal, refuse_if
 from exporter.clients.peers import AccessError, ApiAccess, HistoryError, UnreadableHistoryError, on_loopback, parse_url
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
 from exporter.report.history import read_minutes
@@ -29,8 +29,7 @@ FORMATS: Mapping[str, Render[Minutes]] = {"csv": as_csv, "json": as_json, "html"
 
 def run(args: argparse.Namespace) -> int:
     """Write or print the report of a period and return the exit code."""
-    if args.out is not None and args.format is not None:
-        raise Refusal("--out writes every format: leave out --format")
+    refuse_if((args.out is not None and args.format is not None, "--out writes every format: leave out --format"))
     period = _period(args)
     minutes = asyncio.run(read_minutes(_access(args), period))
     write_formats(args, f"ekm-report-{period.name}", "csv", FORMATS, minutes)
@@ -39,7 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _period(args: argparse.Namespace) -> Period:
     """Return the period of the flags. Raises ValueError with a text for the user."""
-    zone, name = _zone(args.timezone), args.timezone
+    name = args.timezone
+    try:
+        zone = UTC if name == "UTC" else ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        known = "write a name as in Europe/Zurich" if available_timezones() else _NO_NAMES
+        raise Refusal(f"--timezone {name!r} is not known: {known}") from None
     if args.month is not None and args.start is None and args.end is None:
         period = parse_month(args.month, zone, name)
     elif args.month is None and args.start is not None and args.end is not None:
@@ -51,26 +55,20 @@ def _period(args: argparse.Namespace) -> Period:
     return period
 
 
-def _zone(name: str) -> tzinfo:
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        raise ValueError(
-            f"--timezone {name!r} is not known: {'write a name as in Europe/Zurich' if available_timezones() else _NO_NAMES}"
-        ) from None
-
-
 def _access(args: argparse.Namespace) -> ApiAccess:
-    """Return how to reach Prometheus. Raises AccessError and SecretUnreadableError."""
-    user, token_file = args.prometheus_user, args.prometheus_token_file
-    if user is not None and token_file is not None:
-        raise AccessError("--prometheus.user and --prometheus.token.file exclude each other: give one")
-    url = urlsplit(args.prometheus)
-    signs_in = user is not None or token_file is not None
-    if signs_in and url.scheme == "http" and not on_loopback(url.hostname or ""):
-        raise AccessError("--prometheus: the password or token would be sent without TLS: use an https URL")
+    """Return how to reach Prometheus. Raises Refusal and SecretUnreadableError."""
+    user, token_file, url = args.prometheus_user, args.prometheus_token_file, urlsplit(args.prometheus)
+    is_sent_plainly = url.scheme == "http" and not on_loopback(url.hostname or "")
+    refuse_if(
+        (
+            user is not None and token_file is not None,
+            "--prometheus.user and --prometheus.token.file exclude each other: give one",
+        ),
+        (
+            is_sent_plainly and (user is not None or token_file is not None),
+            "--prometheus: the password or token would be sent without TLS: use an https URL",
+        ),
+    )
     return ApiAccess(
         url=args.prometheus,
         timeout=args.timeout,

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from exporter.config.tree import Location, Node, Type
+from exporter.config.tree import Location, Node, Type, first_problem
 from exporter.core import durations
 from exporter.core.connector import key_name_findings
 from exporter.core.names import EXPECTED_THUMBPRINT, THUMBPRINT_PATTERN, nearest, normalize_thumbprint, vault_host
@@ -172,28 +172,29 @@ def required_of(fields: Iterable[Field], kind: str | None = None) -> list[str]:
 
 def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
     usable = [field_.name for field_ in fields if field_.belongs_to(kind)]
-    if key == "<<":
-        return "merge keys are not supported: write target_defaults, or an alias for the whole value"
-    if any(field_.name == key for field_ in fields):
-        return f"does not belong to a credential of type {kind}: remove it{nearest(key, usable)}"
-    if _is_secret(key):
-        return f"the configuration must not contain secrets: use {_sources(key, usable)}"
-    if not _PLAIN_KEY.fullmatch(key):
-        return "unknown key: is a space missing after a colon?"
-    return f"unknown key{nearest(key, usable)}"
+    close = nearest(key, usable)
+    # The keys for the place of a password or, without one, of the secret.
+    sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
+    fitting = " or ".join([name for name in sources if name.startswith(key)] or sources)
+    return first_problem(
+        (key == "<<", "merge keys are not supported: write target_defaults, or an alias for the whole value"),
+        (
+            any(field_.name == key for field_ in fields),
+            f"does not belong to a credential of type {kind}: remove it{close}",
+        ),
+        (
+            _is_secret(key),
+            f"the configuration must not contain secrets: use {fitting or 'a file or an environment variable'}",
+        ),
+        (not _PLAIN_KEY.fullmatch(key), "unknown key: is a space missing after a colon?"),
+        (True, f"unknown key{close}"),
+    )
 
 
 def _is_secret(key: str) -> bool:
     word = key.partition(":")[0].strip()
     found = _SECRET_KEY.search(word)
     return found is not None and found.end() == len(word)
-
-
-def _sources(key: str, usable: Sequence[str]) -> str:
-    """Return the keys for the place of a password or, without one, of the secret."""
-    sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
-    fitting = [name for name in sources if name.startswith(key)] or sources
-    return " or ".join(fitting) or "a file or an environment variable"
 
 
 # Types of values: text, duration, date, choice, path, list and others.
@@ -529,13 +530,11 @@ INSTANCES = FieldType(
 
 
 def _label_name(name: str, reserved: Collection[str]) -> str:
-    if not _LABEL_NAME.fullmatch(name):
-        return "not a label name: use letters, digits and underscores, no digit first"
-    if name.startswith("__"):
-        return "reserved: Prometheus uses label names that start with __; choose another name"
-    if name in reserved:
-        return "reserved: the exporter or Prometheus sets this label; choose another name"
-    return ""
+    return first_problem(
+        (not _LABEL_NAME.fullmatch(name), "not a label name: use letters, digits and underscores, no digit first"),
+        (name.startswith("__"), "reserved: Prometheus uses label names that start with __; choose another name"),
+        (name in reserved, "reserved: the exporter or Prometheus sets this label; choose another name"),
+    )
 
 
 def _connect_to(node: Node, location: Location) -> dict[str, str] | None:

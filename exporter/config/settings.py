@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from exporter.config import fields as types
 from exporter.config.fields import FieldType, text
+from exporter.config.tree import first_problem
 from exporter.core import durations
 from exporter.core.connector import CLIENT_ID_DIGITS
 from exporter.core.names import Pin, SqlAddress, cloud_of, parse_sql_address
@@ -211,14 +212,14 @@ def read_secret(source: SecretSource) -> str:
     if text is None:
         raise SecretUnreadableError(source, "is not set: export it before the start")
     text = text.removesuffix("\n").removesuffix("\r")
-    if not text.strip():
-        raise SecretUnreadableError(source, "is empty")
-    if "\n" in text:
-        raise SecretUnreadableError(source, "contains more than one line: keep one")
-    if text.startswith("\ufeff"):
-        raise SecretUnreadableError(source, "starts with a byte order mark: save it without one")
-    if _CONTROL.search(text):
-        raise SecretUnreadableError(source, "contains a control character: remove it")
+    problem = first_problem(
+        (not text.strip(), "is empty"),
+        ("\n" in text, "contains more than one line: keep one"),
+        (text.startswith("\ufeff"), "starts with a byte order mark: save it without one"),
+        (_CONTROL.search(text), "contains a control character: remove it"),
+    )
+    if problem:
+        raise SecretUnreadableError(source, problem)
     remember(text)
     remember(text[CLIENT_ID_DIGITS:])  # the part of the connector's string that is sent
     return text
@@ -449,13 +450,12 @@ class Module:
 # No setting of a SQL Server trusts every certificate: a login goes to no server whose certificate is not verified.
 
 
-_SHA256 = re.compile("[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
-
-
-def _sha256(value: str) -> str:
-    if not _SHA256.fullmatch(value):
-        raise ValueError("expected the SHA-256 of the certificate: 64 hexadecimal digits, with or without colons")
-    return value.replace(":", "").lower()
+_SHA256 = types.text(
+    "SHA-256 in hex digits",
+    lambda value: value.replace(":", "").lower(),
+    matches=re.compile("[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}"),
+    wrong="expected the SHA-256 of the certificate: 64 hexadecimal digits, with or without colons",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -477,7 +477,7 @@ class SqlServer:
         types.PATH, "File with the authorities of the server's certificate, PEM.", shown="the authorities of the system"
     )
     certificate_sha256: str | None = setting(
-        types.text("SHA-256 in hex digits", _sha256, pattern=types.anchored(_SHA256)),
+        _SHA256,
         "SHA-256 of the server's own certificate, instead of an authority: the server must show exactly that certificate.",
     )
     sql_instance: str | None = setting(

@@ -20,7 +20,7 @@ from exporter.core.names import contradiction, is_hash, length_of
 from exporter.core.values import CredentialKind, Fault, Generation, Outcome, Step
 from exporter.doctor.evidence import Endpoint, Evidence
 from exporter.knowledge.advice import open_detail
-from exporter.knowledge.checks import Finding, blocked, check_of, failed, passed, skipped, unknown, warned
+from exporter.knowledge.checks import Finding, blocked, check_of, failed, first_of, passed, skipped, unknown, warned
 from exporter.knowledge.checks_vault import CheckOutcome, FailureMoment
 from exporter.knowledge.classify import classify
 from exporter.knowledge.expiry import Source, entra_answer, mark_wrong_dates, wrong_dates
@@ -104,13 +104,14 @@ def tenant(evidence: Evidence) -> Finding:
 
 def secret(evidence: Evidence) -> Finding:
     unreadable, kind = owned(evidence, "secret"), evidence.credential.kind
-    if evidence.secret.failure:
-        return failed(evidence.secret.failure, reason=Reason.SECRET_UNREADABLE, codeless=True)
-    if unreadable is not None:
+    if unreadable is not None and not evidence.secret.failure:
         return replace(unreadable, code=None, codeless=True)
-    if kind in {*_SIGNED, CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT} and evidence.credential.password is None:
-        return skipped(f"a {kind.value.replace('_', ' ')} has none")
-    return passed("can be read")
+    has_none = kind in {*_SIGNED, CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT}
+    return first_of(
+        (evidence.secret.failure, failed(evidence.secret.failure, reason=Reason.SECRET_UNREADABLE, codeless=True)),
+        (has_none and evidence.credential.password is None, skipped(f"a {kind.value.replace('_', ' ')} has none")),
+        (True, passed("can be read")),
+    )
 
 
 def credential_string(evidence: Evidence) -> Finding:
@@ -454,19 +455,23 @@ def thumbprint(evidence: Evidence) -> Finding:
         return skipped("the key was not read")
     if pin is None:
         return unknown("none is declared; the query finds it by the public key")
-    if target.key_version is None:
-        return warned(f"{pin.thumbprint} is declared, but the key has no version: it proves nothing")
-    for name, other in evidence.pins:
-        if why := contradiction(pin, other):
-            return warned(f"target {name} has {why}")
-    if not is_hash(pin.thumbprint):
-        return unknown(
-            f"{pin.thumbprint} has {length_of(pin.thumbprint)} bytes, not the 20 of connector 1.0.5.0: versions can share it"
-        )
-    # The encoding of the longest names by connector 1.0.4.0 may have as many bytes as the hash.
-    if target.generation_declared and target.generation is Generation.CLASSIC and len(target.key_name) < KEY_NAME_LIMIT:
-        return warned(f"{pin.thumbprint} has the 20 bytes of connector 1.0.5.0, but connector_generation is classic")
-    return unknown(f"{pin.thumbprint} is declared for this version; only SQL Server can compare the public key")
+    others = [f"target {name} has {why}" for name, other in evidence.pins if (why := contradiction(pin, other))]
+    length = f"{pin.thumbprint} has {length_of(pin.thumbprint)} bytes, not the 20 of connector 1.0.5.0: versions can share it"
+    is_classic = target.generation_declared and target.generation is Generation.CLASSIC
+    return first_of(
+        (
+            target.key_version is None,
+            warned(f"{pin.thumbprint} is declared, but the key has no version: it proves nothing"),
+        ),
+        (others, warned("".join(others[:1]))),
+        (not is_hash(pin.thumbprint), unknown(length)),
+        (
+            # The encoding of the longest names by connector 1.0.4.0 may have as many bytes as the hash.
+            is_classic and len(target.key_name) < KEY_NAME_LIMIT,
+            warned(f"{pin.thumbprint} has the 20 bytes of connector 1.0.5.0, but connector_generation is classic"),
+        ),
+        (True, unknown(f"{pin.thumbprint} is declared for this version; only SQL Server can compare the public key")),
+    )
 
 
 CHECKS: Mapping[str, CheckFunction] = MappingProxyType(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exporter.core.values import KeyReference, parse_key
-from exporter.knowledge.checks import Finding, combined, failed, passed, unknown, warned
+from exporter.knowledge.checks import Finding, combined, failed, first_of, passed, unknown, warned
 from exporter.knowledge.checks_vault import FailureMoment
 from exporter.knowledge.code_row import REGISTRY_KEY
 from exporter.windows.rules import ADMINISTRATORS, SYSTEM, AccessEntry, WindowsResponse, has_full_control, holders
@@ -238,22 +238,19 @@ def connector_version(files: Iterable[ConnectorFile], *, managed: bool = False) 
 def _file(file: ConnectorFile, *, managed: bool) -> Finding:
     if file.version is None:
         return failed(f"SQL Server lists {file.path}, but the file does not exist", codeless=True)
-    shown = f"{version_text(file.version)} at {file.path}"
-    if file.loaded and file.loaded != file.version:
-        return warned(f"{version_text(file.loaded)} is loaded, and the next start loads {shown}")
-    is_newest = file.version == NEWEST
-    if is_newest and file.linked is not None:
-        shown = f"{shown}, linked {datetime.fromtimestamp(file.linked, UTC).date()}"
-    if managed and (file.version < NEWEST or (is_newest and file.linked is not None and file.linked < _OF_2024)):
-        return failed(f"{shown}: too old for a managed identity (message 37576)", codeless=True)
-    if managed and is_newest and file.linked is None:
-        return unknown(
-            f"{shown}: when it was linked is unknown, and the build of 2020 with this number supports no managed identity"
-        )
-    if file.version >= NEWEST:
-        return passed(shown)
-    return warned(
-        f"{shown}: {'no longer supported' if file.version <= _LAST_UNSUPPORTED else f'older than {version_text(NEWEST)}'}"
+    there, is_newest = f"{version_text(file.version)} at {file.path}", file.version == NEWEST
+    linked = None if file.linked is None else datetime.fromtimestamp(file.linked, UTC).date()
+    shown = f"{there}, linked {linked}" if is_newest and linked is not None else there
+    is_old = file.version < NEWEST or (is_newest and file.linked is not None and file.linked < _OF_2024)
+    of_2020 = "when it was linked is unknown, and the build of 2020 with this number supports no managed identity"
+    loaded = f"{version_text(file.loaded)} is loaded, and the next start loads {there}"
+    return first_of(
+        (file.loaded and file.loaded != file.version, warned(loaded)),
+        (managed and is_old, failed(f"{shown}: too old for a managed identity (message 37576)", codeless=True)),
+        (managed and is_newest and linked is None, unknown(f"{shown}: {of_2020}")),
+        (file.version >= NEWEST, passed(shown)),
+        (file.version <= _LAST_UNSUPPORTED, warned(f"{shown}: no longer supported")),
+        (True, warned(f"{shown}: older than {version_text(NEWEST)}")),
     )
 
 

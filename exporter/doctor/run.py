@@ -88,20 +88,17 @@ def assess_all(evidence: Evidence, *, again: str) -> tuple[CheckResult, ...]:
             found = skipped(f"because of: {BY_NAME[root].title}")
         elif found.outcome is CheckOutcome.FAIL or found.discarded:
             roots[check.name] = check.name
-        results.append(_result(check, found, evidence, again))
+        code = check.code if found.code is None and found.outcome is CheckOutcome.FAIL and not found.codeless else found.code
+        result = CheckResult(
+            check=check.name,
+            outcome=found.outcome,
+            code=None if code is None else generation_code(code, evidence.target.generation),
+            detail=hide(found.detail),
+            moment=found.moment,
+            fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, code, evidence, again),
+        )
+        results.append(result)
     return tuple(results)
-
-
-def _result(check: Check, found: Finding, evidence: Evidence, again: str) -> CheckResult:
-    code = check.code if found.code is None and found.outcome is CheckOutcome.FAIL and not found.codeless else found.code
-    return CheckResult(
-        check=check.name,
-        outcome=found.outcome,
-        code=None if code is None else generation_code(code, evidence.target.generation),
-        detail=hide(found.detail),
-        moment=found.moment,
-        fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, code, evidence, again),
-    )
 
 
 def _fix(check: Check, found: Finding, code: int | None, evidence: Evidence, again: str) -> Actions:

@@ -382,20 +382,13 @@ def check_place(base: Path, name: str, earlier: ServiceSettings | None, register
     check_service(base, name, registered)
     if earlier is not None and earlier.name.casefold() != name.casefold():
         raise RefusedError(f"{base} is the folder of the service {earlier.name}: give another one with --base")
-    if base.parent == base:
-        raise RefusedError(f"{base} has files of other programs: give a folder of its own with --base")
-    if earlier is None and not (base / "app" / "lib" / "exporter").is_dir():
-        _check_files(base)
-
-
-def _check_files(base: Path) -> None:
-    """Raises RefusedError if a folder without this program has more than what an installation or its preparation puts there."""
-    present = sorted(path.name for path in base.iterdir()) if base.is_dir() else []
-    others = [name for name in present if name.casefold() not in _OWN]
-    if present and not any(name.casefold() in _PREPARED for name in present):
-        raise RefusedError(
-            f"{base} has files of other programs, such as {(others or present)[0]}: give a folder of its own with --base"
-        )
+    has_program = earlier is not None or (base / "app" / "lib" / "exporter").is_dir()
+    # A folder without this program has nothing but what an installation or its preparation puts there.
+    present = [] if has_program or not base.is_dir() else sorted(path.name for path in base.iterdir())
+    others = [each for each in present if each.casefold() not in _OWN]
+    if base.parent == base or (present and not any(each.casefold() in _PREPARED for each in present)):
+        such = "" if base.parent == base else f", such as {(others or present)[0]}"
+        raise RefusedError(f"{base} has files of other programs{such}: give a folder of its own with --base")
     if others:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         which, what = ("which is", "it") if len(others) == 1 else ("which are", "them")

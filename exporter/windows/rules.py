@@ -249,11 +249,6 @@ def check_secret_name(name: str) -> str:
     return f"{name!r} is not a name for a secret file: write letters, digits, dots, hyphens and underscores"
 
 
-def split_words(text: str) -> list[str]:
-    """Split flags at blanks, as Windows does; double quotes keep a blank."""
-    return [word.replace('"', "") for word in _WORD.findall(text)]
-
-
 def has_same_flags(one: ServiceSettings, other: ServiceSettings | None) -> bool:
     """Whether both give the command `run` the same flags."""
     return other is not None and run_flags(one) == run_flags(other)
@@ -265,8 +260,9 @@ def port_of(settings: ServiceSettings) -> int:
 
 
 def run_flags(settings: ServiceSettings) -> list[str]:
-    """Return the flags of the command `run` that the settings add."""
-    return [*(["--web.listen-address", settings.listen] if settings.listen else []), *split_words(settings.arguments)]
+    """Return the flags of the command `run` that the settings add: split at blanks, as Windows does; double quotes keep a blank."""
+    words = [word.replace('"', "") for word in _WORD.findall(settings.arguments)]
+    return [*(["--web.listen-address", settings.listen] if settings.listen else []), *words]
 
 
 def service_command(python: str, settings: ServiceSettings, base: PureWindowsPath) -> str:

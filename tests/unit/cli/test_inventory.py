@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, contextmanager
 import pytest
 
 from exporter.cli.inventory import COMMAND, read_exporters
-from exporter.cli.main import build_parser
+from exporter.cli.main import Refusal, build_parser
 from exporter.inventory.folder import Sources
 from exporter.sqlserver.document import completed
 from exporter.sqlserver.reading import reading_values
@@ -79,7 +79,7 @@ def test_nothing_is_read_without_a_url():
 
 @contextmanager
 def refused(text):
-    with pytest.raises(tuple(COMMAND.refusals), match=text):
+    with pytest.raises((Refusal, *COMMAND.refusals), match=text):
         yield
 
 

@@ -152,7 +152,7 @@ def test_port_is_the_end_of_the_address(address, port):
 
 
 def test_empty_word_stays_a_word():
-    assert rules.split_words('--web.external-url "" x') == ["--web.external-url", "", "x"]
+    assert rules.run_flags(ServiceSettings(name="e", arguments='--web.external-url "" x')) == ["--web.external-url", "", "x"]
     assert rules.service_command("p", ServiceSettings(name="e", arguments='--a ""'), BASE).endswith(' -- --a ""')
 
 
