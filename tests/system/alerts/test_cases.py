@@ -10,11 +10,10 @@ import yaml
 from alerts.build import RULES
 from exporter.metrics.families import BY_NAME
 from tests.support.patience import PROGRAM_SECONDS
-from tests.support.values import replace
 from tests.system.alerts.case import Fired, RuleCase, differences, named, prefixed, spans_by_case
 from tests.system.alerts.cases import common, ends, gaps, keys, over, pages, spikes, tickets
 from tests.system.alerts.texts import rendered, reviewed
-from tests.system.alerts.timeline import OK, READ, Exporter, Failed, Target
+from tests.system.alerts.timeline import READ, Exporter, Target
 
 CASES = {case.name: case for table in (spikes, pages, common, tickets, keys, ends, over, gaps) for case in table.CASES}
 PREFIXED = named(CASES.values())
@@ -35,23 +34,6 @@ def spans(tmp_path_factory):
 @pytest.mark.parametrize("prefix", PREFIXED, ids=CASES)
 def test_case_fires_exactly_the_expected_alerts(spans, prefix):
     assert list(differences(PREFIXED[prefix], prefix, spans[prefix])) == []
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"checks": [(8 * 60, "EkmForbiddenSpikes", [Fired({})])]},
-        {"checks": [(8 * 60, "EkmForbiddenSpike", [Fired({"team": "dba"})])]},
-        {"checks": [(6 * 60, "EkmForbiddenSpike", [Fired({})])]},
-        {"checks": [(8 * 60, "EkmForbiddenSpike", [])]},
-        {"absent": ["EkmForbiddenSpike"]},
-    ],
-    ids=["a misspelt alert", "other labels", "too early", "nothing fires", "never"],
-)
-def test_wrong_expectation_is_a_difference(spans, wrong):
-    [(prefix, case)] = [one for one in PREFIXED.items() if one[1].name == "a target without labels"]
-    assert len(list(differences(replace(case, **wrong), prefix, spans[prefix]))) == 1
 
 
 @pytest.mark.real
@@ -108,27 +90,6 @@ def test_texts_of_alerts_equal_the_reviewed_texts(tmp_path):
     assert set(texts) == set(reviewed()) == ALERTS
     for alert, text in texts.items():
         assert text == reviewed()[alert], f"{alert}: run python -m tests.system.alerts.texts and review the difference"
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(
-    ("step", "reason", "command"),
-    [
-        ("unwrap_key", "key_disabled", "set-attributes --hsm-name hsm1 --name tde --version 0123 --enabled true"),
-        (
-            "get_key",
-            "forbidden_rbac",
-            'role assignment create --hsm-name hsm1 --role "Managed HSM Crypto Service Encryption User"',
-        ),
-    ],
-)
-def test_actions_of_a_managed_hsm_have_its_option(tmp_path, step, reason, command):
-    target = Target(vault="hsm1.managedhsm.azure.net", probes=[*[OK] * 5, *[Failed(step, 3077, reason)] * 10])
-    case = RuleCase(
-        name="hsm", exporters=[Exporter(targets=[target])], length=900, checks=[(540, "EkmForbiddenSpike", [Fired({})])]
-    )
-    text = rendered([case], tmp_path)["EkmForbiddenSpike"]["description"]
-    assert command in text
 
 
 @pytest.mark.real

@@ -83,14 +83,6 @@ def test_recovery_vault_is_no_version_without_a_name(tmp_path):
     assert text.startswith("t-0: the recovery vault does not unwrap. First: ")
 
 
-def test_renewed_credential_has_the_present_failure(tmp_path):
-    ended, broken = Failed("token", 3303, "secret_expired"), Failed("get_key", 3013, "server_error")
-    text = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", then=broken)["description"]
-    assert text.startswith("sql: The vault, or a proxy or gateway on the route, failed. Code 3013. Acts: vault team. First: ")
-    assert "Targets, up to ten: t-0 (server_error)." in text
-    assert "secret" not in text
-
-
 @pytest.mark.parametrize(
     ("days", "vaults", "left"), [(20, ["contoso-a.vault.azure.net"], "19d 23h 50m 0s"), (-1, [], "-1d 0h 10m 0s")]
 )
@@ -104,15 +96,6 @@ def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     )
     then = "Then the DBA: stage it as next_credential, then write it on each node." if vaults else "No SQL Server uses it."
     assert after == f" CLIENT_ID --append. {then}"
-
-
-def test_ticket_before_the_date_has_the_client_id_of_the_configuration(tmp_path):
-    more = {
-        'ekm_credential_expiry_timestamp_seconds{credential="sql",source="declared"}': "777600x20",
-        f'ekm_credential_info{{credential="sql",client_id="{CLIENT}"}}': "1x20",
-    }
-    text = description(tmp_path, "EkmCredentialExpires", OK, "contoso-a.vault.azure.net", more=more)["description"]
-    assert f" az ad app credential reset --id {CLIENT} --append. Then the DBA: " in text
 
 
 @pytest.mark.parametrize(
@@ -148,20 +131,3 @@ def test_an_instance_in_two_groups_is_one_sql_server(tmp_path):
     ended = Failed("token", 3303, "secret_expired")
     found = description(tmp_path, "EkmCredentialExpired", ended, "contoso-a.vault.azure.net", instances=BOTH_GROUPS)
     assert found["sql_servers"] == "PROD on n1, PROD on n2"
-
-
-def test_forbidden_credential_lists_only_refused_servers(tmp_path):
-    refused = [OK] * 5 + [Failed("get_key", 3077, "forbidden_policy")] * 6
-    targets = [
-        Target(
-            name=f"t-{number}",
-            vault=f"contoso-{number}.vault.azure.net",
-            credential="sql",
-            probes=refused if number < 3 else [OK] * 11,
-            instances=({"sql_instance": f"S{number}", "host": "", "ag": ""},),
-        )
-        for number in range(4)
-    ]
-    checks = [(10 * MINUTE, "EkmCredentialForbidden", [True])]
-    case = RuleCase(name="texts", exporters=[Exporter(targets=targets)], length=10 * MINUTE, checks=checks, scrape=60)
-    assert rendered([case], tmp_path)["EkmCredentialForbidden"]["sql_servers"] == "S0, S1, S2"

@@ -45,22 +45,6 @@ def test_burn_alerts_fire_before_much_of_the_budget_is_spent():
     assert [round(burn.spent, 3) for burn in BURNS] == [0.05, 0.1, 0.1]
 
 
-@pytest.mark.parametrize(("interval", "minutes"), [(15, 4.5), (60, 6), (300, 30)])
-def test_outage_fires_the_fast_rule_after(interval, minutes):
-    burn = HOUR
-    assert slo.seconds_to_fire(interval, burn.long, burn.bad_ratio) == minutes * 60
-
-
-def test_hour_holds_too_few_probes_above_ten_minutes():
-    burn = HOUR
-    assert burn.long // slo.least_failures(burn.long, burn.bad_ratio) == 600
-    assert needed_at(burn, 601) > burn.long // 601
-
-
-def test_more_failures_than_probes_are_impossible():
-    assert slo.false_per_year(600, 3600, 7) == 0.0
-
-
 def test_rules_use_the_computed_numbers():
     words = placeholders()
     assert (words["SPIKE_FAILURES"], words["RARE_FAILURES"]) == ("7.5", "4.5")

@@ -16,7 +16,6 @@ DOWN = Failed("token", 3013, "entra_unavailable")
 SILENT = Failed("token", 3008, "read_timeout")
 BROKEN = Failed("get_key", 3013, "server_error")
 FIREWALL = Failed("get_key", 3077, "forbidden_firewall")
-CAUSES = ("EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown", "EkmCredentialForbidden")
 
 
 def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 30, **more: object) -> list[Target]:
@@ -89,49 +88,6 @@ def _credential() -> RuleCase:
     )
 
 
-def _firewalls() -> RuleCase:
-    """The firewalls of all vaults of two credentials block one address: one page for each credential."""
-    many = [*fleet([FIREWALL] * 3), *fleet([FIREWALL] * 3)]
-    targets = [
-        replace(target, name=f"w{place}", vault=f"w{place}.vault.azure.net", credential=f"c{place % 2}")
-        for place, target in enumerate(many)
-    ]
-    exporter = Exporter(targets=targets)
-    on = [Fired({"credential": name, "job": exporter.job, "instance": exporter.instance}) for name in ("c0", "c1")]
-    alert = "EkmCredentialForbidden"
-    checks = at(alert, {5.75: [], 6: on, 24: on, 32: []})
-    absent = ["EkmForbiddenSpike", "EkmEgressDown", "EkmRegionDown"]
-    return RuleCase(name="firewalls of many vaults", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
-
-
-def _once() -> RuleCase:
-    """One bad probe of every target, and different causes at the same time."""
-    moment = Exporter(targets=fleet([NO_DNS] * 5, bad=1))
-    mixed = Exporter(targets=fleet([DOWN, BROKEN, FORBIDDEN, TIMEOUT, OK, OK]), instance="mon2:10377")
-    return RuleCase(name="one bad moment of all", exporters=[moment, mixed], length=15 * MINUTE, absent=CAUSES)
-
-
-def _one_vault() -> RuleCase:
-    """All targets are keys of one vault. A missing or silent vault is no common cause; a resolver that fails is."""
-    no_dns, gone, silent = (
-        Exporter(
-            instance=f"mon{number}:10377",
-            targets=[
-                Target(name=f"k{place}", vault=f"of{number}.vault.azure.net", probes=[*[OK] * 5, *[failure] * 6])
-                for place in range(3)
-            ],
-        )
-        for number, failure in enumerate((NO_DNS, GONE, TIMEOUT), 1)
-    )
-    on = of_exporter(no_dns)
-    checks = [
-        (5 * MINUTE + 45, "EkmEgressDown", []),
-        *((second, "EkmEgressDown", [on]) for second in range(6 * MINUTE, 10 * MINUTE, 60)),
-        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(gone, target) for target in gone.targets]),
-    ]
-    return RuleCase(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
-
-
 def _restart() -> RuleCase:
     """The common cause survives a restart of the exporter, so that its page continues and no other one starts."""
     here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
@@ -197,23 +153,11 @@ def _most_recover() -> RuleCase:
     return RuleCase(name="most vaults of a host recover", exporters=[exporter], length=30 * MINUTE, checks=checks)
 
 
-def _certificate_of_a_proxy() -> RuleCase:
-    """A TLS-inspecting proxy with an expired certificate is in front of five of six vaults: their own pages, and no region."""
-    exporter = Exporter(targets=fleet([Failed("challenge", 3008, "tls_expired")] * 5 + [OK], bad=10))
-    on = [target_metric(exporter, target) for target in exporter.targets[:5]]
-    checks = at("EkmVaultSideNotReady", {5: [], 9: on})
-    return RuleCase(name="a certificate of a proxy", exporters=[exporter], length=20 * MINUTE, checks=checks, absent=CAUSES)
-
-
 CASES = [
-    _certificate_of_a_proxy(),
-    _firewalls(),
     _egress(),
     _entra(),
     _region(),
     _credential(),
-    _once(),
-    _one_vault(),
     _restart(),
     _region_and_a_restart(),
     _healed_unseen(),

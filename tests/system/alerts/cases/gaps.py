@@ -43,17 +43,6 @@ def _rare_probes() -> RuleCase:
     return RuleCase(name="rare probes and a restart", exporters=[exporter], length=143 * MINUTE, checks=checks)
 
 
-def _one_other_code() -> RuleCase:
-    """One probe with another code within an outage is no page of its own."""
-    target = Target(probes=[*[OK] * 5, *[BROKEN] * 6, FORBIDDEN, *[BROKEN] * 3, THROTTLED, *[BROKEN] * 3, *[OK] * 30])
-    exporter = Exporter(targets=[target], more=SECRET)
-    page = target_metric(exporter, target)
-    checks = during("EkmVaultSideNotReady", [page], 9, 33)
-    checks += at("EkmVaultSideNotReady", {34: []})
-    absent = ["EkmForbiddenSpike", "EkmThrottledSpike"]
-    return RuleCase(name="one other code", exporters=[exporter], length=34 * MINUTE, checks=checks, absent=absent)
-
-
 def _planned_work() -> RuleCase:
     """Maintenance of its only target changes no label of a credential's page, and does not end the page."""
     target = Target(probes=[OK] * 90, maintenance=(20 * MINUTE, 60 * MINUTE))
@@ -62,19 +51,6 @@ def _planned_work() -> RuleCase:
     checks = during("EkmCredentialExpiresIn1Day", [page], 1, 86, 5)
     absent = ["EkmCredentialExpires"]
     return RuleCase(name="maintenance and a credential", exporters=[exporter], length=86 * MINUTE, checks=checks, absent=absent)
-
-
-def _stopped() -> RuleCase:
-    """A target that is no longer probed is one ticket, not two."""
-    stopped = Target(name="stopped", probes=[UNREADABLE] * 10)
-    exporter = Exporter(targets=[stopped, Target(name="well", probes=[OK] * 80)], more=SECRET)
-    checks = at("EkmTargetNotProbed", {60: [target_metric(exporter, stopped)]})
-    return RuleCase(
-        name="a target that stops",
-        exporters=[exporter],
-        length=70 * MINUTE,
-        checks=checks,
-    )
 
 
 def _firewall_of_both() -> RuleCase:
@@ -88,22 +64,6 @@ def _firewall_of_both() -> RuleCase:
     checks = at(alert, {10: [], 15: pages, 29: pages, 50: []})
     absent = ["EkmPathNotAsExpected"]
     return RuleCase(name="a firewall that blocks both", exporters=[here, there], length=50 * MINUTE, checks=checks, absent=absent)
-
-
-def _partly_in_maintenance() -> RuleCase:
-    """Targets in maintenance do not count: all others of the host fail, so its network is the cause."""
-    work = (0, 200 * MINUTE)
-    planned = [
-        Target(name=f"p{number}", vault=f"p{number}.vault.azure.net", probes=[OK] * 60, maintenance=work) for number in range(4)
-    ]
-    failing = [
-        Target(name=f"f{number}", vault=f"f{number}.vault.azure.net", probes=[*[OK] * 10, *[NO_DNS] * 10, *[OK] * 40])
-        for number in range(4)
-    ]
-    exporter = Exporter(targets=[*planned, *failing], more=SECRET)
-    page = Fired({"job": exporter.job, "instance": exporter.instance})
-    checks = at("EkmEgressDown", {10: [], 12: [page], 42: []})
-    return RuleCase(name="half of a host in maintenance", exporters=[exporter], length=42 * MINUTE, checks=checks)
 
 
 def _in_turn() -> RuleCase:
@@ -222,20 +182,6 @@ def _other_credentials() -> RuleCase:
     return RuleCase(name="two credentials on one vault", exporters=[here, there], length=31 * MINUTE, checks=checks)
 
 
-def _host_then_credential() -> RuleCase:
-    """A host without a network, then a refused credential, then all is well: each page comes once."""
-    probes = [*[OK] * 5, *[NO_DNS] * 4, *[BLOCKED] * 4, *[OK] * 40]
-    targets = [Target(name=f"t{n}", vault=f"v{n}.vault.azure.net", probes=probes, info={"vantage": "sql_host"}) for n in range(3)]
-    exporter = Exporter(targets=targets)
-    egress = Fired({"job": "ekm", "instance": exporter.instance, "scope": "exporter"})
-    checks = [
-        *at("EkmEgressDown", {8: [egress]}),
-        *during("EkmEgressDown", [], 12, 45),
-        *during("EkmCredentialForbidden", [], 29, 45),
-    ]
-    return RuleCase(name="a host, then a credential", exporters=[exporter], length=45 * MINUTE, checks=checks)
-
-
 def _host_is_lost() -> RuleCase:
     """A firewall refuses the exporter on the SQL Server host, which is then lost, and the central one: that one pages, too."""
     central = Target(probes=[*[OK] * 10, *[BLOCKED] * 40])
@@ -264,7 +210,6 @@ def _planned_restarts() -> RuleCase:
 
 CASES = [
     _other_credentials(),
-    _host_then_credential(),
     _host_is_lost(),
     _planned_restarts(),
     _two_exporters_two_codes(),
@@ -278,9 +223,6 @@ CASES = [
     _lost_exporter(),
     _ended_unseen(),
     _rare_probes(),
-    _one_other_code(),
     _planned_work(),
-    _stopped(),
     _firewall_of_both(),
-    _partly_in_maintenance(),
 ]

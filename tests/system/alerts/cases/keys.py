@@ -28,14 +28,6 @@ def _disabled() -> RuleCase:
     return RuleCase(name="a disabled key that no probe tests", exporters=[exporter], length=95 * MINUTE, checks=checks)
 
 
-def _expired() -> RuleCase:
-    ends = {"ekm_key_expiry_timestamp_seconds": minutes((600, 60))}
-    untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
-    exporter = Exporter(targets=[untested])
-    checks = at("EkmKeyStateInvalid", {9: [], 17: [target_metric(exporter, untested, label_state="dates")]})
-    return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=17 * MINUTE, checks=checks)
-
-
 def _not_yet_valid() -> RuleCase:
     """A key whose first day comes in half an hour. Wrap is refused until then, and unwrap works: a ticket and no page."""
     begins = {"ekm_key_not_before_timestamp_seconds": minutes((1800, 60))}
@@ -73,4 +65,4 @@ def _auxiliary() -> RuleCase:
     return RuleCase(name="no result after a refusal", exporters=[exporter], length=350 * MINUTE, checks=checks, scrape=300)
 
 
-CASES = [_disabled(), _expired(), _not_yet_valid(), _auxiliary()]
+CASES = [_disabled(), _not_yet_valid(), _auxiliary()]

@@ -1,6 +1,5 @@
 """The other pages of one target or one credential, the error budget, and exporters that are down or stale."""
 
-from tests.support.values import replace
 from tests.system.alerts.case import Fired, RuleCase, at, during, of_credential, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
@@ -13,22 +12,15 @@ NO_ENTRA_NAME = Failed("token", 3900, "dns_not_found")
 DELETED = Failed("get_key", 3076, "key_soft_deleted")
 WRONG = Failed("token", 3303, "secret_wrong")
 ENDED = Failed("token", 3303, "secret_expired")
-CENTRAL = " on a central host"
 
 
-def _not_ready(interval: int) -> RuleCase:
-    bad = [OK] * 10 + [NOT_FOUND] * 5
-    over, scrape = 15 * interval + 26 * MINUTE, min(interval, MINUTE)
-    target = Target(interval=interval, probes=[*bad, *[OK] * (26 * MINUTE // interval + 2)])
-    on_host = Target(name="on-host", interval=interval, info={"vantage": "sql_host"}, probes=target.probes)
+def _not_ready() -> RuleCase:
+    target = Target(probes=[*[OK] * 10, *[NOT_FOUND] * 5, *[OK] * 28])
+    on_host = Target(name="on-host", info={"vantage": "sql_host"}, probes=target.probes)
     exporter = Exporter(targets=[target, on_host])
-    on = [
-        target_metric(exporter, target),
-        target_metric(exporter, on_host),
-    ]
-    alert = "EkmVaultSideNotReady"
-    checks = [(12 * interval - scrape, alert, []), (13 * interval, alert, on), (over, alert, [])]
-    return RuleCase(name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=scrape)
+    on = [target_metric(exporter, one) for one in (target, on_host)]
+    checks = at("EkmVaultSideNotReady", {11: [], 13: on, 41: []})
+    return RuleCase(name="not ready", exporters=[exporter], length=41 * MINUTE, checks=checks)
 
 
 def _names_and_keys() -> RuleCase:
@@ -105,42 +97,6 @@ def _one_credential_for_many() -> RuleCase:
     return RuleCase(name="one credential of many targets", exporters=[exporter], length=8 * MINUTE, checks=checks)
 
 
-def _coming_and_going_refusals() -> RuleCase:
-    target = Target(probes=[*[OK] * 10, *[WRONG, OK, OK] * 8, *[OK] * 10])
-    exporter = Exporter(targets=[target])
-    checks = at("EkmCredentialRefused", {30: [], 33: [of_credential(exporter, target)]})
-    return RuleCase(name="refusals that come and go", exporters=[exporter], length=33 * MINUTE, checks=checks)
-
-
-def _without_verdict() -> RuleCase:
-    """Targets without a verdict by design that keep failing: a page, as with a verdict, unless another page names the failure."""
-    kinds = ({"mode": "canary"}, {"pin": "none"}, {"mode": "canary", "vantage": "sql_host"})
-    failures = (
-        Failed("get_key", 3013, "server_error", ready=None),
-        Failed("challenge", 3008, "connect_refused", ready=None),
-        Failed("challenge", 3008, "tls_untrusted", ready=None),
-        Failed("get_key", 3076, "key_not_found", ready=None),
-        Failed("get_key", 3010, "token_rejected", ready=None),
-    )
-    covered = (FORBIDDEN, Failed("get_key", 3011, "throttled"), GONE, DELETED, WRONG)
-    wrap = Failed("wrap_key", 3013, "server_error", ready=None, unwraps=True)
-    rest, known = [OK] * 30, 'ekm_credential_expiry_known{credential="sql-prod"}'
-
-    def failing(name: str, failure: Failed, info: dict[str, str], bad: int = 10) -> Target:
-        probes = [*[OK] * 5, *[replace(failure, ready=None)] * bad, *rest]
-        return Target(name=name, vault=f"{name}.vault.azure.net", info=info, probes=probes)
-
-    bad = [failing(f"t{place}", failure, kinds[place % 3]) for place, failure in enumerate(failures)]
-    other = [failing(f"o{place}", failure, {"mode": "canary"}) for place, failure in enumerate(covered)]
-    verdict = Target(name="verdict", vault="verdict.vault.azure.net", probes=[*[OK] * 5, *[NOT_FOUND] * 10, *rest])
-    others = [failing("wrap", wrap, {"mode": "canary"}), failing("twice", failures[0], {"mode": "canary"}, bad=2), verdict]
-    exporter = Exporter(targets=[*bad, *other, *others], more={known: "1x400"})
-    on = [target_metric(exporter, target) for target in (*bad, verdict)]
-    alert = "EkmVaultSideNotReady"
-    checks = at(alert, {7.75: [], 8.25: on, 28: on, 31: []})
-    return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
-
-
 def _exporter_down() -> RuleCase:
     """One exporter stays down, one is down briefly, one leaves the scrape targets, and one is of another job."""
     target = Target(probes=[OK] * 60)
@@ -208,14 +164,12 @@ def _without_requests() -> RuleCase:
 
 
 CASES = [
-    *(_not_ready(interval) for interval in (15, 60, 300)),
+    _not_ready(),
     _names_and_keys(),
     _credentials(),
     _turned_away(),
     _crash_loop(),
     _one_credential_for_many(),
-    _coming_and_going_refusals(),
-    _without_verdict(),
     _exporter_down(),
     _another_pod(),
     _no_exporter(),

@@ -1,12 +1,11 @@
-"""Spikes: throttled, forbidden, not ready, at every interval and in both generations, through restarts and lost scrapes."""
+"""Spikes: throttled and forbidden, in both generations, through restarts and lost scrapes."""
 
 from tests.support.values import replace
-from tests.system.alerts.case import RuleCase, at, during, target_metric
+from tests.system.alerts.case import RuleCase, at, target_metric
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR = 60, 3600
 FORBIDDEN = Failed("unwrap_key", 3077, "forbidden_rbac")
-FORBIDDEN_TO_READ = Failed("get_key", 3077, "forbidden_rbac")
 THROTTLED = Failed("get_key", 3011, "throttled")
 CURRENT = {"generation": "current"}
 COUNTERPART = {3077: 3113, 3011: 3109}
@@ -16,32 +15,15 @@ def counterpart(failure: Failed) -> Failed:
     return replace(failure, code=COUNTERPART[failure.code])
 
 
-def at_every_interval(name: str, alert: str, failure: Failed, bad: int) -> list[RuleCase]:
-    """Ten good probes, `bad` bad ones, good ones again; a target of each generation, at 15 s, 60 s and 5 minutes."""
-    return [_at(name, alert, failure, bad, interval) for interval in (15, 60, 300)]
-
-
-def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> RuleCase:
-    last_good, healed, scrape = 9 * interval, (10 + bad) * interval, min(interval, MINUTE)
-    over = healed + 26 * MINUTE
-    good = [OK] * ((over - healed) // interval + 2)
-    classic = Target(interval=interval, probes=[*[OK] * 10, *[failure] * bad, *good])
-    current = Target(name="billing-2", interval=interval, info=CURRENT, probes=[*[OK] * 10, *[counterpart(failure)] * bad, *good])
+def _sustained(name: str, alert: str, failure: Failed) -> RuleCase:
+    """Ten good probes, five bad ones, good ones again; a target of each generation. Other intervals are in the matrix."""
+    classic = Target(probes=[*[OK] * 10, *[failure] * 5, *[OK] * 28])
+    current = Target(name="billing-2", info=CURRENT, probes=[*[OK] * 10, *[counterpart(failure)] * 5, *[OK] * 28])
     exporter = Exporter(targets=[classic, current])
     on = [target_metric(exporter, classic), target_metric(exporter, current)]
-    return RuleCase(
-        name=f"{name}, at {interval} s",
-        exporters=[exporter],
-        length=over,
-        scrape=scrape,
-        checks=[
-            (last_good, alert, []),
-            (last_good + 3 * interval - scrape, alert, []),  # two bad probes are not a spike
-            (last_good + 4 * interval, alert, on),  # a vault that always fails pages within four intervals
-            (healed - scrape, alert, on),
-            (over, alert, []),
-        ],
-    )
+    # Two bad probes are not a spike; a vault that always fails pages within four intervals.
+    checks = at(alert, {9: [], 11: [], 13: on, 14: on, 41: []})
+    return RuleCase(name=name, exporters=[exporter], length=41 * MINUTE, checks=checks)
 
 
 def _comes_and_goes() -> list[RuleCase]:
@@ -82,27 +64,6 @@ def _half_throttled() -> RuleCase:
         },
     )
     return RuleCase(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks)
-
-
-def _refused_at_both_steps() -> RuleCase:
-    """Wrap and unwrap of one probe are refused: one failed probe, not two.
-
-    In the other targets four probes are refused, and eight; one of the eight at an earlier step.
-    """
-    forbidden = Failed("wrap_key", 3077, "forbidden_rbac", failed=("unwrap_key",))
-    throttled = Failed("wrap_key", 3011, "throttled", failed=("unwrap_key",))
-    rare = Target(name="rare", probes=[*[OK] * 20, *[forbidden, *[OK] * 12] * 4])
-    third = Target(name="third", probes=[*[OK] * 20, *[throttled, OK, OK] * 4, *[OK] * 46])
-    mixed = [FORBIDDEN_TO_READ, OK, OK, OK, forbidden, OK, OK]
-    often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 3, *[OK] * 35])
-    exporter = Exporter(targets=[rare, third, often])
-    checks = [
-        *during("EkmForbiddenSpike", [], 20, 34),
-        *at("EkmForbiddenSpike", {50: [target_metric(exporter, often)]}),
-        *during("EkmForbiddenSpike", [], 74, 78),
-        *during("EkmThrottledSpike", [], 20, 73),
-    ]
-    return RuleCase(name="refused at both steps", exporters=[exporter], length=78 * MINUTE, checks=checks)
 
 
 def _backing_off() -> RuleCase:
@@ -168,79 +129,6 @@ def _only_the_key() -> RuleCase:
     )
 
 
-def _expired_and_once_more() -> RuleCase:
-    """A key that expired long ago, and one probe that fails at another step: no run of the other failure."""
-    expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
-    once = [
-        THROTTLED,
-        FORBIDDEN,
-        replace(expired, ready=False, failed=("unwrap_key",), unwraps=False),
-        Failed("challenge", 3900, "dns_not_found"),
-        Failed("token", 3303, "credentials_refused"),
-        Failed("token", 3303, "secret_expired"),
-        Failed("get_key", 3076, "key_soft_deleted"),
-    ]
-    many = [Failed("challenge", 3008, "connection_reset"), Failed("token", 3008, "read_timeout"), FORBIDDEN]
-    alone = [
-        Target(name=f"once-{number}", probes=[*[OK] * 2, *[expired] * 10, failure, *[expired] * 6])
-        for number, failure in enumerate(once)
-    ]
-    fleets = [
-        Exporter(
-            instance=f"mon{number}:10377",
-            targets=[
-                Target(
-                    name=f"t{place}",
-                    vault=f"v{place}.vault.azure.net",
-                    probes=[*[OK] * 2, *[expired] * 10, failure, *[expired] * 6],
-                )
-                for place in range(3)
-            ],
-        )
-        for number, failure in enumerate(many, 2)
-    ]
-    return RuleCase(
-        name="an expired key, and one probe that fails otherwise",
-        exporters=[Exporter(targets=alone), *fleets],
-        length=18 * MINUTE,
-        absent=[
-            *("EkmForbiddenSpike", "EkmThrottledSpike", "EkmVaultHostNameGone", "EkmVaultSideNotReady", "EkmKeySoftDeleted"),
-            *("EkmCredentialRefused", "EkmCredentialExpired", "EkmCredentialForbidden"),
-            *("EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown"),
-        ],
-    )
-
-
-def _wrap_alone() -> RuleCase:
-    """The permission to wrap is missing, and unwrap works: the alert fires as for any 403."""
-    wrap = Failed("wrap_key", 3077, "forbidden_rbac", ready=True, unwraps=True)
-    target = Target(probes=[*[OK] * 5, *[wrap] * 10])
-    exporter = Exporter(targets=[target])
-    checks = at("EkmForbiddenSpike", {6.75: [], 8: [target_metric(exporter, target)]})
-    return RuleCase(name="wrap alone is forbidden", exporters=[exporter], length=9 * MINUTE, checks=checks)
-
-
-def _key_disabled() -> RuleCase:
-    """A disabled key that no longer unwraps pages as any 403."""
-    disabled = Failed("wrap_key", 3077, "key_disabled", failed=("unwrap_key",))
-    target = Target(probes=[*[OK] * 5, *[disabled] * 10])
-    exporter = Exporter(targets=[target])
-    checks = at("EkmForbiddenSpike", {5: [], 8: [target_metric(exporter, target)]})
-    return RuleCase(name="a disabled key that does not unwrap", exporters=[exporter], length=9 * MINUTE, checks=checks)
-
-
-def _two_in_a_row() -> RuleCase:
-    quiet = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 2, *[OK] * 40])
-    other = Target(name="other", probes=[*[OK] * 5, *[THROTTLED] * 2, *[OK] * 40])
-    failing_otherwise = Target(name="otherwise", probes=[*[OK] * 5, *[Failed("get_key", 3076, "key_not_found", ready=None)] * 30])
-    return RuleCase(
-        name="two in a row, once",
-        exporters=[Exporter(targets=[quiet, other, failing_otherwise])],
-        length=40 * MINUTE,
-        absent=["EkmForbiddenSpike", "EkmThrottledSpike", "EkmVaultSideNotReady", "EkmVaultHostNameGone", "EkmKeySoftDeleted"],
-    )
-
-
 def _without_labels() -> RuleCase:
     """A target without team, env, region or SQL Servers still pages."""
     target = Target(labels={}, region=None, instances=(), probes=[*[OK] * 5, *[FORBIDDEN] * 5])
@@ -250,19 +138,14 @@ def _without_labels() -> RuleCase:
 
 
 CASES = [
-    *at_every_interval("throttled", "EkmThrottledSpike", THROTTLED, 5),
-    *at_every_interval("forbidden", "EkmForbiddenSpike", FORBIDDEN, 5),
+    _sustained("throttled", "EkmThrottledSpike", THROTTLED),
+    _sustained("forbidden", "EkmForbiddenSpike", FORBIDDEN),
     *_comes_and_goes(),
     _half_throttled(),
-    _refused_at_both_steps(),
     _backing_off(),
     *_survives("a restart of the exporter while firing", restarts=((5, 65),)),
     *_survives("scrapes lost while firing", gaps=((5, 65),)),
     _two_exporters(),
     _only_the_key(),
-    _expired_and_once_more(),
-    _wrap_alone(),
-    _key_disabled(),
-    _two_in_a_row(),
     _without_labels(),
 ]

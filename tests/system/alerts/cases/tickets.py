@@ -60,13 +60,6 @@ def _plain() -> RuleCase:
     return ticket("tickets by one series", [exporter], *lasts)
 
 
-def _expired() -> RuleCase:
-    target = Target(probes=[OK] * 10, more={"ekm_key_expiry_timestamp_seconds": minutes((60, 20))})
-    exporter = Exporter(targets=[target])
-    on = [target_metric(exporter, target, label_state="dates")]
-    return RuleCase(name="an expired key", exporters=[exporter], length=9 * MINUTE, checks=at("EkmKeyStateInvalid", {9: on}))
-
-
 def _expiry() -> RuleCase:
     """A key that expires, is expired, and gets another date. Other keys never expire, or are not ready."""
     ends = {"ekm_key_expiry_timestamp_seconds": minutes((3600, 60 + 20), (9999999, 130))}
@@ -386,7 +379,6 @@ CASES = [
     _backup(),
     _removed(),
     _plain(),
-    _expired(),
     _expiry(),
     _disabled(),
     _unknown(),

@@ -58,33 +58,10 @@ AFTER = {
 }
 
 
-OUT = [True] * 12
-INCIDENTS = {
-    "region-out": After(60, BROKEN, OUT, "EkmRegionDown", vaults=5),
-    "egress": After(60, Failed("challenge", 3900, "dns_temporary"), OUT, "EkmEgressDown", vaults=5),
-    "entra": After(60, Failed("token", 3013, "entra_unavailable"), OUT, "EkmEntraUnavailable", vaults=5),
-    "credential": After(60, Failed("token", 3303, "secret_wrong"), OUT, "EkmCredentialRefused", vaults=20, credential="shared"),
-    "permission": After(60, FORBIDDEN, OUT, "EkmForbiddenSpike"),
-    "forbidden": After(60, Failed("get_key", 3077, "forbidden_rbac"), OUT, "EkmCredentialForbidden", vaults=5, credential="one"),
-    "waves": After(60, Failed("get_key", 3011, "throttled"), [*[True] * 5, *[False] * 6] * 3, "EkmThrottledSpike"),
-    "flapping": After(60, BROKEN, [True, True, False] * 10, "EkmRegionDown", vaults=5),
-}
-
-
 @pytest.fixture(scope="session")
 def fired(tmp_path_factory):
-    batch = fleet("after", [case.exporter(name) for name, case in (AFTER | INCIDENTS).items()], LENGTH, MINUTE)
+    batch = fleet("after", [case.exporter(name) for name, case in AFTER.items()], LENGTH, MINUTE)
     return spans(tmp_path_factory.mktemp("after"), [batch])
-
-
-@pytest.mark.parametrize("name", INCIDENTS)
-def test_incident_is_one_page_and_silent_after_recovery(name, fired):
-    case = INCIDENTS[name]
-    recovery = (BEGIN[case.interval] + len(case.probes) - case.probes[::-1].index(True)) * MINUTE
-    messages = sent({alert: periods for alert, periods in fired.items() if dict(alert).get("instance") == name})
-
-    assert [one.alertname for one in messages if one.receiver.startswith("page-")] == [case.page]
-    assert [one for one in messages if one.at > recovery + 2 * MINUTE] == []
 
 
 @pytest.mark.parametrize("name", AFTER)
