@@ -1,33 +1,17 @@
 """One limit of requests everywhere: documents, runbook, dashboards, queries and advice have that of `core.limits`."""
 
-import json
 import re
 from pathlib import Path
 
-import pytest
-
-from exporter.core.limits import OTHER_OPERATIONS, OWN_SHARE, WINDOW_SECONDS
+from exporter.core.limits import OTHER_OPERATIONS, WINDOW_SECONDS
 from exporter.core.values import OPERATIONS, key_operations_limit, operation_limit
 from exporter.sqlserver.script import script_bytes
 
 ROOT = Path(__file__).parents[3]
-RUNBOOK = "alerts/runbooks/EkmThrottledSpike.md"
 
 
 def words(path):
     return " ".join((ROOT / path).read_text(encoding="utf-8").split())
-
-
-@pytest.mark.parametrize("path", [RUNBOOK, "docs/metrics.md", "docs/codes.md"])
-def test_text_has_the_share_of_the_exporters(path):
-    assert re.findall(r"(?:Above|ekm_request_budget_ratio\) >) ([0-9.]+[0-9])", words(path)) == [str(OWN_SHARE)]
-
-
-def test_dashboard_warns_from_the_share_of_the_exporters_on():
-    panels = json.loads((ROOT / "dashboards" / "ekm-vault.json").read_text())["panels"]
-    (panel,) = [each for each in panels if each["title"] == "Request budget" and each["type"] == "stat"]
-    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
-    assert [step["value"] for step in steps] == [None, OWN_SHARE, 10 * OWN_SHARE]
 
 
 def test_query_of_the_callers_has_the_lowest_limits():

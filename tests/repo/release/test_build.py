@@ -12,7 +12,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import yaml
 
 from exporter import __version__
 
@@ -93,21 +92,6 @@ def test_checksum_command_of_the_install_page_accepts_the_build(builds, tmp_path
     done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - no outside input commands
     assert done.returncode == 1
     assert f"{CHART}: FAILED" in done.stdout
-
-
-def test_packed_chart_has_the_annotations_of_the_changelog(builds):
-    with tarfile.open(fileobj=io.BytesIO(builds[0][CHART])) as archive:
-        chart = yaml.safe_load(archive.extractfile("ekm-exporter/Chart.yaml").read())
-    changes = yaml.safe_load(chart["annotations"]["artifacthub.io/changes"])
-    lines = re.findall(r"^- \[", (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1], re.MULTILINE)
-    assert (chart["version"], len(changes)) == (__version__, len(lines))
-
-
-def test_build_refuses_a_folder_that_exists(tmp_path):
-    command = [sys.executable, ROOT / "deploy" / "release.py", tmp_path, TOOLS, MKDOCS]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no outside input commands
-    assert done.returncode == 1
-    assert "FileExistsError" in done.stderr
 
 
 @pytest.mark.parametrize(

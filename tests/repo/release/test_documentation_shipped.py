@@ -90,12 +90,6 @@ def test_no_old_name_is_a_page(documentation):
     assert len(MOVED) > 5
 
 
-def test_runbook_address_of_each_alert_is_a_page(documentation):
-    addresses = {text for text in annotations() if "/runbooks/" in text}
-    assert {address for address in addresses if not is_found(documentation, address)} == set()
-    assert len(addresses) > 20
-
-
 def test_outputs_name_a_page_by_the_command_that_prints_it():
     texts = [text for path in ROOT.glob("exporter/**/*.py") for text in literals(path) if text != INTRODUCTION]
     assert [text for text in texts if re.search(r"\bdocs/[\w-]+\.md|README", text)] == ["README.txt"]  # the bundle's own

@@ -6,11 +6,10 @@ import re
 
 import pytest
 
-from docs.generators import every_page, sql_servers
+from docs.generators import every_page
 from docs.generators.every_page import DOCS, PAGES, refreshed, write
-from docs.generators.flags import flags
 from docs.generators.powershell import parameters
-from exporter.sqlserver.script import PROOF, batches, script_bytes
+from exporter.sqlserver.script import script_bytes
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -34,18 +33,3 @@ def test_parts_are_rewritten_between_their_marks(tmp_path, monkeypatch):
 def test_each_parameter_of_a_script_is_in_its_table(script):
     declared = script_bytes(script).decode().split("\nparam(\n")[1].split("\n)\n")[0]
     assert re.findall(r"^\| `-(\w+)", parameters(script), re.MULTILINE) == re.findall(r"\] \$(\w+)", declared)
-
-
-@pytest.mark.parametrize(
-    ("command", "least"), [("gate", 16), ("inventory", 16), ("check", 6), ("doctor", 8), ("report", 12), ("audit", 8)]
-)
-def test_each_flag_of_a_command_has_a_meaning(command, least):
-    _, _, *rows = flags(command).splitlines()
-    assert [row for row in rows if not re.fullmatch(r"\| `--[^`]+` \| (?!None)\w.+ \|", row)] == []
-    assert len(rows) >= least
-
-
-def test_each_section_of_a_reading_has_one_sentence():
-    _, _, *rows = sql_servers.sections().splitlines()
-    assert [row for row in rows if not re.fullmatch(r"\| `\w+` \| [A-Z].+[^.]\. \|", row)] == []
-    assert len(rows) == len(batches()) + len(batches(PROOF)) + 2

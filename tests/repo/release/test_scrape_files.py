@@ -76,11 +76,3 @@ def test_scrape_configs_of_the_operator_are_the_same_jobs(operator, name):
 @pytest.mark.parametrize("name", FILES)
 def test_promtool_accepts_a_single_file(name):
     accepted("promtool", "check", "config", FOLDER / name)
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("name", FILES)
-def test_promtool_accepts_prometheus_with_the_file(name, tmp_path):
-    path = tmp_path / "prometheus.yml"
-    path.write_text(f"scrape_config_files: ['{FOLDER / name}']\n")
-    accepted("promtool", "check", "config", path)

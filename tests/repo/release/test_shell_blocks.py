@@ -79,8 +79,3 @@ def test_az_command_exists_with_its_arguments(page):
         assert command, line
         flags = {part.split("=")[0] for part in parts if re.match(r"--?[a-z]", part)}
         assert flags <= AZ[command] | EVERYWHERE, line
-
-
-@pytest.mark.parametrize("wrong", ['Write-Host "open', "if ($a { 1 }", "$a = @("])
-def test_powershell_parser_finds_an_error(wrong):
-    assert mistakes(wrong)

@@ -43,15 +43,6 @@ def checkout(tmp_path):
     return tmp_path / "checkout"
 
 
-def test_navigation_follows_the_list_of_the_readme(checkout):
-    assert SitePages(checkout).navigation() == [
-        {"Overview": "index.md"},
-        {"Change keys": [{"Rotate a key": "rotation.md"}]},
-        {"Runbooks": ["runbooks.md", "runbooks/EkmDown.md"]},
-        {"Project": ["SECURITY.md"]},
-    ]
-
-
 def test_links_and_pictures_lead_to_files_of_the_site(checkout):
     pages = {name: content for name, _, content in SitePages(checkout).rendered()}
     assert re.findall(r'(?:href|src)="([^"]+)"', pages["index.html"]) == [

@@ -15,12 +15,6 @@ CHART = (Path(__file__).parents[3] / "deploy" / "helm" / "ekm-exporter" / "value
 EXAMPLE = Costs(probe_ms=6, base_mb=100, target_kb=51.2, series_kb=4, sample_us=5)
 
 
-def test_probe_that_is_always_with_an_auxiliary_one_costs_two():
-    """A probe each minute has its share, a fifth, of the auxiliary one of each five minutes."""
-    assert EXAMPLE.processor_ms(60) == 6
-    assert EXAMPLE.processor_ms(300) == pytest.approx(10)
-
-
 def test_exporters_share_the_targets_and_the_bound_of_the_history_is_that_of_each():
     assert EXAMPLE.memory_mb(5000, 1) == 100 + 250 + 64
     assert EXAMPLE.memory_mb(2500, 2) == 200 + 125 + 32
@@ -49,12 +43,6 @@ def test_missing_figure_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(performance, "FIGURES", tmp_path / "performance.csv")
     with pytest.raises(LookupError, match="processor time a probe"):
         costs()
-
-
-@pytest.mark.parametrize(("how", "shown"), [("5", True), ("5,000", False)])
-def test_fleet_that_mostly_left_out_its_probes_is_not_shown(how, shown):
-    assert mostly_failed(f"at its peak; 1,000 probes failed, {how} were tainted or left out") == shown
-    assert not mostly_failed("")
 
 
 def test_failing_fleet_fits_the_chart_limit():

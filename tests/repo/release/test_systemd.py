@@ -58,14 +58,6 @@ def test_units_of_shards_are_generated_from_the_single_unit(unit):
     assert unit.read_text() == units.UNITS[unit.name]()
 
 
-def test_unit_of_a_shard_differs_in_what_belongs_to_a_shard_only():
-    lines = [{line for line in unit.read_text().splitlines() if not line.startswith("#")} for unit in (UNIT, SHARD)]
-    assert {line.partition("=")[0] for line in lines[0] ^ lines[1]} == {
-        "Description", "PartOf", "ReloadPropagatedFrom", "EnvironmentFile", "ExecCondition", "ExecStart", "StateDirectory",
-        "[Install]", "WantedBy",
-    }  # fmt: skip
-
-
 def test_target_wants_every_shard_that_the_condition_allows():
     assert settings("Wants", TARGET) == [" ".join(f"ekm-exporter@{index}.service" for index in range(units.MOST))]
     assert f"-le {units.MOST} " in settings("ExecCondition", SHARD)[0]
@@ -100,13 +92,6 @@ def test_systemd_accepts_the_unit_with_encrypted_secrets(added, complaint, tmp_p
     assert bool(output) == bool(complaint)
 
 
-def test_encrypted_secrets_replace_the_clear_ones():
-    _, reset, *encrypted = DROP_IN.splitlines()
-    assert reset == "LoadCredential="
-    names = {line.removeprefix("LoadCredentialEncrypted=").partition(":")[0] for line in encrypted}
-    assert names == {value.partition(":")[0] for value in settings("LoadCredential")}
-
-
 def test_unit_command_parses():
     for unit in (UNIT, SHARD):
         command = settings("ExecStart", unit)[0].replace("%i", "1").replace("${EKM_SHARDS}", "2")
@@ -123,10 +108,6 @@ def test_unit_restarts_after_any_exit_without_limit():
     assert settings("RestartPreventExitStatus") == []
     assert settings("StartLimitIntervalSec") == ["0"]
     assert float(settings("RestartSec")[0]) >= 10
-
-
-def test_unit_sets_no_core_dump():
-    assert settings("LimitCORE") == ["0"]
 
 
 def test_unit_allows_the_file_limit_calls():

@@ -15,7 +15,6 @@ from packaging.requirements import Requirement
 
 from exporter.cli.main import build_parser
 from exporter.config.load import load_config
-from exporter.inventory.per_host import HEADER, LIST
 from exporter.runtime import process, signals
 from tests.support.transcripts import blocks
 
@@ -63,10 +62,6 @@ def test_windows_has_no_file_limit():
     assert process.file_limit() is None
 
 
-def scripts_text() -> str:
-    return "\n".join(path.read_text() for path in PLACE.glob("*.ps1"))
-
-
 def test_windows_step_flags_exist():
     commands = re.findall(r"^> ekm-exporter (.+)$", STEPS.read_text(), re.MULTILINE)
     assert commands
@@ -101,10 +96,6 @@ def test_windows_example_configuration_loads(tmp_path):
     assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
-def test_windows_step_names_no_localised_group():
-    assert re.findall(r"BUILTIN|NT AUTHORITY|Administrators:", STEPS.read_text() + scripts_text()) == []
-
-
 def test_locked_list_is_complete_for_windows():
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     for name in locked:
@@ -132,9 +123,3 @@ def test_windows_has_its_own_sign_in_and_no_permission_bits():
     assert not process.every_user_may_read(0o777)
     assert process.other_writers(os.stat_result((stat.S_IFDIR | 0o777, *[0] * 9))) == ""
     assert process.open_directory(ROOT) is None
-
-
-def test_install_hosts_reads_the_list_of_the_inventory():
-    text = (PLACE / "install-hosts.ps1").read_text()
-    assert f"Join-Path $Hosts '{LIST}'" in text
-    assert set(re.findall(r"\$(?:_|Row|row|found)\.(host|secrets)\b", text)) == set(HEADER.split(","))
