@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import random
-import re
 import struct
 import threading
 import time
@@ -12,13 +10,12 @@ import tracemalloc
 import pytest
 
 from exporter.core.names import parse_sql_address
-from exporter.runtime.files import decoded
 from exporter.simulator import sql_answers, tds
 from exporter.simulator import sql_servers as sql_servers_module
 from exporter.simulator.sql_answers import ResultSet
 from exporter.sqlserver import read
 from exporter.sqlserver import tds as tds_module
-from exporter.sqlserver.document import Document, read_documents
+from exporter.sqlserver.document import Document
 from exporter.sqlserver.read import SqlServerAccess, read_server
 from exporter.sqlserver.tds import SqlLogin, make_context
 from tests.support.patience import PATIENCE
@@ -133,36 +130,6 @@ async def test_hostile_answer_has_a_reason_and_little_memory(hostile, monkeypatc
     assert peak - len(answer) < 130 * MIB
 
 
-def fragment(source):
-    """A random part of an answer: tokens, truncated tokens, or noise."""
-    noise = source.randbytes(source.randrange(40))
-    kinds = (
-        noise,
-        message(source.choice([1, 3621, 22001])),
-        columns(source.randrange(10)),
-        value(source.randrange(5000)),
-        packet_size(source.choice(["4096", "x", "-1", LARGE])),
-        bytes([source.choice([0x81, 0xD1, 0xD2, 0xE3, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xED, 0xEE, 0xA9, 0x79])]) + noise,
-        sql_answers.return_value(source.randrange(65536), 7),
-        sql_answers.rows(ResultSet(("a", "b"), ((None, "x"), (source.randrange(2**31), "\ud7ff")))),
-        sql_answers.done(source.choice([0, 1, 2, 16, 32])),
-    )
-    return source.choice(kinds)
-
-
-async def test_random_answers_are_no_internal_error(hostile, monkeypatch):
-    source = random.Random(24)  # noqa: S311 - the same answers in each run
-
-    async def respond(_self, _request):
-        return b"".join(fragment(source) for _ in range(source.randrange(12))) + DONE
-
-    monkeypatch.setattr(tds.SqlSession, "_answer", respond)
-    for _ in range(60):
-        document, peak = await hostile.read(seconds=3.0)
-        assert document.failure or document.errors
-        assert peak < 50 * MIB
-
-
 async def test_byte_by_byte_answer_ends_with_the_time_of_its_request():
     async def trickle(_reader, writer):
         with contextlib.suppress(OSError):
@@ -218,32 +185,6 @@ async def test_given_up_reading_waits_for_no_answer():
         document = await reading
         ended.set()
     assert document.failure == "given up by the exporter"
-
-
-async def test_statement_that_hangs_costs_its_section_and_is_told_as_slow(hostile, monkeypatch):
-    usual, ended = sql_servers_module.SqlBackend.run, asyncio.Event()
-
-    async def hang(self, text):
-        if '"section":"keys"' in text:
-            await ended.wait()
-        return await usual(self, text)
-
-    monkeypatch.setattr(sql_servers_module.SqlBackend, "run", hang)
-    document, _ = await hostile.read(seconds=3.0)
-    ended.set()
-    assert document.errors == {"keys": "the statement was not answered within 3 s: raise --sql.timeout"}
-
-
-async def test_pair_at_the_end_of_a_line_stays_whole(hostile, monkeypatch):
-    names = ["k" * number + "\U0001f511" * 30 for number in range(12)]
-    databases = [{"name": name, "state": "ONLINE", "is_encrypted": 1, "in_group": 0} for name in names]
-    monkeypatch.setitem(sql_answers.SECTIONS, "databases", lambda _: databases)
-    lines = sql_answers.section_lines("databases", databases)
-    assert any(re.search("[\ud800-\udfff][|]$", line) for line in lines)
-    document, _ = await hostile.read()
-    assert [row["name"] for row in document.sections["databases"]] == names
-    (printed,) = read_documents(decoded("\n".join(lines).encode("utf-16", "surrogatepass")))
-    assert printed.sections["databases"] == document.sections["databases"]
 
 
 async def test_registry_without_end_keeps_what_was_read(hostile, monkeypatch):

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from exporter.core.names import parse_sql_address
-from exporter.simulator import sql_answers, tds
 from exporter.simulator import sql_servers as sql_servers_module
+from exporter.simulator import tds
 from exporter.simulator.tls import CertificateAuthority
 from exporter.sqlserver.errors import INVENTORY, RUN
 from exporter.sqlserver.read import SqlServerAccess, read_server
@@ -85,23 +85,10 @@ async def test_wrong_pin_sends_no_login(server, pin):
     assert (server.logins, server.batches, document.refused_login) == ([], [], 0)
 
 
-async def test_pin_of_another_certificate_of_the_name_sends_no_login(server):
-    other = CertificateAuthority("another authority").context(["elsewhere"])
-    document = await server.read(make_pinned_context(sha256(other)))
-    assert "so the login was not sent" in document.failure
-    assert server.logins == []
-
-
 async def test_unknown_authority_sends_no_login_and_names_settings(server):
     document = await server.read(make_context(None, verify=True))
     assert server.logins == []
     assert document.failure.endswith("set ca_file to its authority, or certificate_sha256 to its SHA-256")
-
-
-async def test_authority_of_a_file_is_trusted(server, tmp_path):
-    server.simulated._context = None  # its usual certificate
-    (tmp_path / "ca.pem").write_bytes(server.simulated.ca_pem)
-    assert (await server.read(make_context(tmp_path / "ca.pem", verify=True))).failure is None
 
 
 @pytest.mark.parametrize(("words", "name"), [(RUN, "ekm-exporter"), (INVENTORY, "ekm-exporter inventory")])
@@ -122,13 +109,3 @@ async def test_refused_login_is_tried_once_and_has_its_number(server):
     document = await server.read(make_pinned_context(sha256(server.certificate)))
     assert (document.refused_login, len(server.logins)) == (18456, 1)
     assert document.failure.startswith("the login was refused (18456): check user and password of this server in sql_servers")
-
-
-async def test_refused_session_options_are_a_failure(server, monkeypatch):
-    async def refuse(_backend, _text):
-        return sql_answers.SimulatedMessage(229, "denied")
-
-    monkeypatch.setattr(sql_servers_module.SqlBackend, "run", refuse)
-    document = await server.read(make_pinned_context(sha256(server.certificate)))
-    assert document.failure == "message 229: denied"
-    assert len(server.logins) == 1

@@ -219,15 +219,6 @@ async def test_refused_login_is_tried_once_over_reload_and_restart(fleet, caplog
         assert "wrong-password" not in file.read_text()
 
 
-async def test_changed_password_file_ends_the_lockout(fleet, monkeypatch):
-    monkeypatch.setattr("exporter.sqlserver.monitor.LOCKED_SECONDS", EVERY)
-    write_private(fleet.password, "wrong-password")
-    async with fleet.running() as service:
-        await known(service, fleet.address(), lambda reading: reading.refused)
-        write_private(fleet.password, fleet.simulator.sql.password)
-        assert not (await known(service, fleet.address(), fine)).refused
-
-
 async def test_last_reading_is_known_after_a_restart(fleet):
     async with fleet.running() as service:
         before = await known(service, fleet.address(), fine)
@@ -250,30 +241,12 @@ async def test_reload_forgets_a_removed_server_and_keeps_another(fleet):
     assert names == [fleet.address(DEFAULT)]
 
 
-async def test_reload_adds_the_first_server_and_removes_the_last(fleet):
-    async with fleet.running() as service:
-        await service.apply(with_sql_servers(fleet.config()))
-        assert service.sql_servers.readings() == ()
-        await service.apply(fleet.config())
-        await known(service, fleet.address(), fine)
-
-
 async def test_token_of_entra_signs_in(fleet):
     logins = fleet.logins()
     server = fleet.server(user=None, password=None, entra_credential="tde")
     async with fleet.running(server) as service:
         await known(service, fleet.address(), fine)
     assert all(login.token and not login.password for login in logins)
-
-
-async def test_refusal_of_entra_is_a_lockout(fleet):
-    fleet.simulator.apply("secret_wrong", application="tde")
-    logins = fleet.logins()
-    async with fleet.running(fleet.server(user=None, password=None, entra_credential="tde")) as service:
-        reading = await known(service, fleet.address(), failed)
-    assert reading.refused
-    assert reading.failure.startswith("no token from tde: HTTP 401 invalid_client AADSTS7000215")
-    assert logins == []
 
 
 async def test_token_is_sent_to_no_unverified_server(fleet):
@@ -283,13 +256,6 @@ async def test_token_is_sent_to_no_unverified_server(fleet):
         reading = await known(service, fleet.address(), failed)
     assert "the certificate's issuer is not trusted" in reading.failure
     assert logins == []
-
-
-async def test_server_that_hangs_does_not_stop_another(fleet):
-    fleet.simulator.set_fault("sql_silent", sql=FIRST)
-    async with fleet.running(fleet.server(), fleet.server(DEFAULT)) as service:
-        await known(service, fleet.address(DEFAULT), fine)
-        assert not reading_of(service.sql_servers, fleet.address()).document.sections
 
 
 async def test_stop_does_not_wait_for_a_server_that_hangs(fleet, monkeypatch):
