@@ -100,14 +100,6 @@ async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, 
     assert proposal == {"name": "contoso-one-Second", "key": f"https://{VAULT}/keys/Second/{VERSION}", "credential": "sql"}
 
 
-async def test_retained_versions_and_recovery_vaults_are_covered(workspace):
-    workspace.cover(
-        extra=f"  - name: one\n    key: https://{VAULT}/keys/{KEY}/{VERSION}\n    credential: sql\n    recovery_vault: {OTHER}\n"
-        f"    retained_versions: [{{key: 'https://{HSM}/keys/{KEY}/{VERSION}'}}]\n"
-    )
-    assert ", 3 with a target; 0 failures\n" in await workspace.query()
-
-
 async def test_vault_that_refuses_is_one_line_and_stops_no_other(workspace, simulator):
     simulator.set_fault("role_removed", Options(operation="list"), vault=OTHER)
     output = await workspace.query(code=1)
@@ -154,14 +146,6 @@ async def test_what_cannot_be_read_is_one_line(workspace, simulator, *, fault, p
     assert line.startswith(begin)
     assert message in line
     assert "application" not in place or MANAGEMENT not in workspace.requested_hosts
-
-
-async def test_key_that_was_deleted_meanwhile_is_no_failure(workspace, monkeypatch):
-    async def get_key(*_arguments, **_options):
-        return Facts(fault=Fault.HTTP_STATUS, status=404), None
-
-    monkeypatch.setattr("exporter.clients.key_vault.VaultSession.get_key", get_key)
-    assert "2 vaults, 1 Managed HSM, 0 RSA keys, 0 with a target; 0 failures\n" in await workspace.query()
 
 
 @pytest.mark.parametrize("fault", ["resource_graph_empty", "azure_role_removed"])
@@ -246,21 +230,6 @@ async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, 
     await workspace.query(code=1)
     (line,) = workspace.errors.splitlines()
     assert message in line
-
-
-async def test_pages_in_a_circle_end(workspace, monkeypatch):
-    requested = []
-
-    async def vaults(_session, _token, _subscriptions, skip_token, **_options):
-        requested.append(skip_token)
-        return Facts(fault=Fault.NONE, status=200), ResourceGraphPage(
-            rows=[ROW], total=9, skip_token="b" if skip_token == "a" else "a"
-        )
-
-    monkeypatch.setattr(azure.ResourceGraphSession, "vaults", vaults)
-    await workspace.query(code=1)
-    assert requested == [None, "a", "b"]
-    assert "Resource Graph listed 3 of 9 vaults" in workspace.errors
 
 
 @pytest.mark.parametrize(
@@ -373,13 +342,6 @@ async def test_file_of_another_origin_is_not_replaced(workspace):
     out = workspace.out
     await workspace.query("--azure.out", out / "azure.yml", "--out", out, code=2)
     assert "choose a file outside of" in workspace.errors
-
-
-async def test_targets_of_the_generated_folder_are_covered(workspace):
-    out = workspace.out
-    out.mkdir()
-    (out / "one.yml").write_text(f"targets:\n  - {{name: x, key: 'https://{OTHER}/keys/{KEY}/{VERSION}', credential: sql}}\n")
-    assert ", 2 with a target; 0 failures\n" in await workspace.query("--out", out)
 
 
 async def test_targets_of_sql_servers_in_the_same_run_are_covered(workspace):

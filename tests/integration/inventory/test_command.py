@@ -2,7 +2,6 @@
 
 import pytest
 
-from exporter.config.load import load_config
 from exporter.inventory.plan import make_plan
 from tests.support.inventory_command import MARKED, InventoryCommand
 from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
@@ -86,27 +85,6 @@ def test_hand_written_files_stay(workspace):
     assert workspace.targets("contoso-prod.inventory")[0]["name"] == "contoso-prod-K"
 
 
-def test_hand_written_target_is_not_written_again(workspace):
-    workspace.config.write_text(
-        "include: [targets.d/*.yml]\ntarget_defaults: {credential: c}\n"
-        "targets:\n  - {name: mine, vault: contoso-prod, key: K/1111aaaa, instances: [{sql_instance: N1}]}\n"
-    )
-    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
-    output = workspace.run()
-    assert f"N1: target mine ({workspace.config}:4:5)" in output
-    assert list((workspace.out).glob("*.yml")) == []
-
-
-def test_declared_credential_leaves_the_generated_file(workspace):
-    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
-    workspace.run()
-    declared = "credentials:\n  contoso-prod-tde_cred: {type: managed_identity}\n"
-    workspace.config.write_text(workspace.config.read_text() + declared)
-    output = workspace.run()
-    assert "-  contoso-prod-tde_cred:" in output
-    assert load_config(workspace.config).problems == ()
-
-
 def test_edited_file_is_not_overwritten(workspace):
     workspace.source("n1.txt", sqlcmd(rows_of("N1")))
     workspace.run()
@@ -130,16 +108,6 @@ def test_lost_facts_are_an_error(workspace):
     facts.unlink()
     workspace.run(code=2)
     assert "restore it, or remove them" in workspace.errors
-
-
-def test_two_edited_files_of_a_vault_are_an_error(workspace):
-    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
-    workspace.run()
-    folder = workspace.out
-    for name in ("contoso-prod.yml", "contoso-prod.inventory.yml"):
-        (folder / name).write_text("targets: []\n")
-    workspace.run(code=2)
-    assert "rename it" in workspace.errors
 
 
 def test_unreadable_file_of_the_folder_is_an_error(workspace):
@@ -196,15 +164,6 @@ def test_same_instance_twice_and_missing_file_are_errors(workspace):
     assert "N1 was read from another source too" in workspace.errors
 
 
-def test_case_of_a_server_name_does_not_matter(workspace):
-    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
-    workspace.run()
-    workspace.source("n1.txt", sqlcmd(rows_of("n1")))
-    output = workspace.run()
-    assert "kept as last read" not in output
-    assert len(workspace.targets("contoso-prod")[0]["instances"]) == 1
-
-
 def test_supplied_secret_is_not_requested_again_or_written(workspace):
     workspace.source("n1.txt", sqlcmd(rows_of("N1")))
     assert "../secrets/contoso-prod-tde_cred: the SECRET of CREDENTIAL [tde_cred] on N1" in workspace.run()
@@ -228,10 +187,3 @@ def test_run_that_another_run_overtook_writes_nothing(workspace, monkeypatch):
     workspace.run(code=2)
     assert "another run replaced it meanwhile, so nothing was written: run the command again" in workspace.errors
     assert {file: file.read_text() for file in facts.parent.iterdir()} == texts | {facts: texts[facts] + "\n"}
-
-
-def test_folder_that_cannot_be_written_has_a_reason(workspace):
-    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
-    below = workspace.config / "targets.d"
-    workspace.run("--out", str(below), code=2)
-    assert workspace.errors.startswith(f"ekm-exporter inventory: {below / 'inventory.json'}: ")

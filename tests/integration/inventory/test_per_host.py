@@ -154,16 +154,6 @@ def test_host_without_sql_server_loses_the_written_files(hosts):
     assert hosts.listed()[1:] == ["n1,contoso-prod-tde_cred"]
 
 
-def test_hosts_have_targets_that_the_central_configuration_declares(hosts):
-    target = f"  - {{name: mine, key: '{V1}', credential: c, instances: [{{sql_instance: A, host: n1}}]}}\n"
-    hosts.config.write_text(f"include: [targets.d/*.yml]\ntargets:\n{target}")
-    hosts.run("--out", hosts.out, "--config.file", hosts.config, code=(0, 1))
-    assert V1 not in hosts.keys("n1")
-    written = yaml.safe_load((hosts.folder / "n1" / "targets.d" / "contoso-prod.yml").read_text())
-    assert V1 in [one["key"] for one in written["targets"]]
-    assert not (hosts.folder / "inventory.json").exists()
-
-
 def test_unusable_shared_configuration_is_an_error(hosts):
     hosts.run()
     (hosts.folder / "ekm.yml").write_text("include: [targets.d/*.yml]\ncredentials: [\n")
@@ -171,10 +161,3 @@ def test_unusable_shared_configuration_is_an_error(hosts):
     assert "ekm.yml: not YAML" in hosts.errors
     (hosts.folder / "ekm.yml").write_text("global: {interval: 60s}\n")
     assert "does not include targets.d/*.yml" in hosts.run(code=1)
-
-
-def test_empty_shared_configuration_stays_empty_on_each_host(hosts):
-    hosts.run()
-    (hosts.folder / "ekm.yml").write_text("")
-    assert "does not include targets.d/*.yml" in hosts.run(code=1)
-    assert yaml.safe_load((hosts.folder / "n1" / "ekm.yml").read_text()) is None

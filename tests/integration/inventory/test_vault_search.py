@@ -4,8 +4,6 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from exporter.clients.key_vault import VaultSession
-from exporter.core.values import Facts, Fault
 from exporter.inventory import vault_search
 from exporter.simulator.build import build_environment
 from exporter.simulator.environment import ALL_OPERATIONS, SimulatedKeyVersion
@@ -96,19 +94,6 @@ async def test_refused_list_is_reported_and_known_names_are_compared(workspace):
     assert workspace.keys() == [f"https://{VAULT}/keys/{KEY}/{OLD}"]
 
 
-async def test_vault_without_the_key_is_a_gap(workspace):
-    workspace.set_versions(SimulatedKeyVersion(version=NEW, material=workspace.version.material + 1))
-    output = await workspace.connect("--vault.credential", "tde", code=1)
-    assert "1 key versions compared by their public keys; none has that of [ClaimsKey_01234567]" in output
-    assert not (workspace.path / "targets.d" / "contoso-claims.yml").exists()
-
-
-async def test_refusals_of_the_vault_are_reported(workspace):
-    workspace.change_vault(lambda vault: replace(vault, permissions=dict.fromkeys(vault.permissions, frozenset({"list"}))))
-    output = await workspace.connect("--vault.credential", "tde", code=1)
-    assert "0 key versions compared by their public keys; 2 refused (permission get)" in output
-
-
 @pytest.mark.parametrize(
     ("break_it", "credential", "reason"),
     [
@@ -124,15 +109,6 @@ async def test_vault_that_is_not_reached_is_a_gap(workspace, break_it, credentia
     output = await workspace.connect("--vault.credential", *([credential] if credential else []), code=1)
     (line,) = [line for line in output.splitlines() if f"vault {VAULT}: 0 key versions compared" in line]
     assert reason in line
-
-
-async def test_list_that_fails_is_no_refused_list(workspace, monkeypatch):
-    async def list_keys(*_, **__):
-        return Facts(fault=Fault.HTTP_STATUS, status=500), None
-
-    monkeypatch.setattr(VaultSession, "list_keys", list_keys)
-    output = await workspace.connect("--vault.credential", "tde", code=1)
-    assert f"vault {VAULT}: 0 key versions compared by their public keys; HTTP 500" in output
 
 
 async def test_unknown_credential_is_bad_usage(workspace):

@@ -71,23 +71,6 @@ def test_hostile_rows_never_write_a_file_that_check_refuses(workspace, changes, 
     assert "internal error" not in workspace.read(document(rows_of("N1")), code=(0, 1))
 
 
-@pytest.mark.parametrize(
-    ("section", "field", "value", "problem"),
-    [
-        ("credentials", "name", "c" * 17_000_000, "the field name has 17000000 characters, more than the 128 that SQL Server allows"),
-        ("instance", "instance_name", " ", "the field instance_name is blank, which no name in SQL Server is"),
-        ("databases", "ag", " ", "the field ag is blank, which no name in SQL Server is"),
-    ],
-)  # fmt: skip
-def test_impossible_name_is_a_finding_with_server_and_field(workspace, section, field, value, problem):
-    rows = rows_of("N1")
-    rows[section][0][field] = value
-    output = workspace.read(document(rows), document(rows_of("N2")), code=1)
-    assert problem in output
-    assert len(output) < 10_000
-    assert section == "instance" or "N1" in next(line for line in output.splitlines() if problem in line)
-
-
 def test_refused_file_keeps_the_old_one_and_is_a_finding(workspace, monkeypatch):
     workspace.read(document(rows_of("N1")), code=(0, 1))
     before = (workspace.out / "contoso-prod.yml").read_text()
