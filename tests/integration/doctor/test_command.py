@@ -98,18 +98,6 @@ async def test_ticket_is_printed_alone(config, capsys):
     assert tuple(capsys.readouterr()) == ("", f"ekm-exporter: no ticket: {NO_FAILURE}\n")
 
 
-@pytest.mark.parametrize(("version", "outcome"), [(PINNED, "warn"), (OLD, "unknown")])
-async def test_thumbprint_is_that_of_the_declared_version_only(config, as_json, version, outcome):
-    declared = json.loads(config.read_text())
-    declared["targets"][0]["thumbprint"] = "0x" + "00FF" * 10
-    declared["global"] = declared.get("global", {}) | {"connector_generation": "classic"}
-    config.write_text(json.dumps(declared))
-    _, shown = await as_json("contoso-key0", "--config.file", config, "--key", f"https://{VAULT}/keys/{KEY}/{version}")
-    found = next(check for check in shown["checks"] if check["check"] == "thumbprint")
-    assert (found["outcome"], "none is declared" in found["detail"]) == (outcome, outcome == "unknown")
-    assert "public_key" in found["fix"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -57,20 +57,6 @@ async def test_unreachable_entra_hides_no_vault_check(harness):
     assert BY_NAME["dns_entra"].title in results["permission_get"].detail
 
 
-async def test_unreachable_vault_hides_no_entra_check(harness):
-    harness.simulator.set_fault("refused", vault=VAULT)
-    results = await harness.results()
-    assert all(results[name].outcome is CheckOutcome.PASS for name in ("dns_entra", "tcp_entra", "tls_entra", "clock", "secret"))
-    assert BY_NAME["tcp_vault"].title in results["token"].detail
-
-
-async def test_two_causes_are_both_reported(harness):
-    harness.simulator.set_fault("tls_expired", vault=VAULT)
-    harness.simulator.set_fault("refused", authority=ENTRA)
-    results = await harness.results()
-    assert {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL} == {"tls_vault", "tcp_entra"}
-
-
 async def test_crl_check_false_skips_revocation(harness):
     async with contextlib.AsyncExitStack() as stack:
         await inspected(VAULT, trusted=True)(harness, stack)

@@ -4,15 +4,11 @@ import asyncio
 import contextlib
 import time
 
-import pytest
-
-from exporter.config.settings import ExpectPath, Proxy
+from exporter.config.settings import Proxy
 from exporter.core.values import CredentialKind, Mode
 from exporter.doctor.run import bare_config, run_checks
 from exporter.knowledge.checks_vault import CheckOutcome
-from exporter.knowledge.expiry import CredentialExpiry, Source
 from exporter.knowledge.verdict import WHY
-from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.support.inspecting_proxy import CRL, inspecting, write_certificates
 from tests.support.slow_host import stalled_loop
@@ -88,12 +84,6 @@ async def test_proxy_resolves_names_and_serves_revocation_hosts(harness):
     assert f"HEAD http://{CRL}/inspector.crl HTTP/1.1" in requests
 
 
-async def test_expected_private_path_passes(harness):
-    harness.simulator.set_fault("private_only", vault=VAULT)
-    harness.module["expect_path"] = ExpectPath.PRIVATE
-    assert (await harness.results())["path"].outcome is CheckOutcome.PASS
-
-
 async def test_managed_identity_skips_the_entra_checks(harness, monkeypatch):
     monkeypatch.setenv("IDENTITY_HEADER", "any")
     monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
@@ -114,36 +104,6 @@ async def test_read_only_module_skips_the_round_trip_checks(harness):
     assert results["key_version"].outcome is CheckOutcome.PASS
 
 
-@pytest.mark.parametrize("mode", [Mode.FULL, Mode.READ_ONLY])
-@pytest.mark.parametrize(("fault", "flag"), [("key_not_yet_valid", "--not-before"), ("key_expired", "--expires")])
-async def test_fix_moves_only_the_wrong_date(harness, mode, fault, flag):
-    harness.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
-    harness.module["mode"] = mode
-    result = (await harness.results())["key_dates"]
-    assert result.outcome is CheckOutcome.WARN
-    flags = {word for line in result.fix for word in line.split() if word in ("--not-before", "--expires")}
-    assert flags == {flag}
-
-
-async def test_target_without_pin_skips_version_checks(harness):
-    harness.target = replace(harness.target, key_version=None, retained_versions=())
-    results = await harness.results()
-    assert results["newest_version"].outcome is results["retained_versions"].outcome is CheckOutcome.SKIPPED
-    assert results["key_version"].detail == f"newest is {PINNED}; none is pinned"
-
-
-async def test_given_lookup_provides_the_expiry(harness):
-    async def look_up(credential, target):
-        assert (credential, target) == ("sql-prod", "contoso-key0")
-        soon = CredentialExpiry(credential=credential, source=Source.GRAPH, expires_at=time.time() + 86400)
-        late = CredentialExpiry(credential=credential, source=Source.DECLARED, expires_at=time.time() + 1e8)
-        return (late, soon)
-
-    result = (await harness.results(look_up=look_up))["credential_expiry"]
-    assert (result.outcome, result.code) == (CheckOutcome.WARN, 3303)
-    assert "(graph)" in result.detail
-
-
 async def test_silent_vault_is_not_known_on_a_slow_host(harness):
     """No check that depends on it passes: an unknown one is as good as none."""
     harness.simulator.set_fault("silent", vault=VAULT)
@@ -153,14 +113,6 @@ async def test_silent_vault_is_not_known_on_a_slow_host(harness):
     assert [result.check for result in results.values() if result.outcome is CheckOutcome.FAIL] == []
     assert (results["challenge"].outcome, results["challenge"].detail) == (CheckOutcome.UNKNOWN, WHY["not_measured"])
     assert {results[name].outcome for name in ("token", "vault_answers", "round_trip")} == {CheckOutcome.SKIPPED}
-
-
-async def test_refusal_fails_on_a_slow_host_too(harness):
-    harness.simulator.set_fault("firewall", vault=VAULT)
-    harness.target = replace(harness.target, timeout=20.0)
-    with stalled_loop():
-        results = await harness.results()
-    assert results["firewall"].outcome is CheckOutcome.FAIL
 
 
 async def test_silent_vault_fails_within_the_timeout(harness):

@@ -56,12 +56,6 @@ def test_success_alone_is_a_count():
     ]
 
 
-async def test_counterpart_code_is_shown_with_both_numbers(harness):
-    harness.simulator.set_fault("throttled", vault=VAULT)
-    text = as_text(harness.target, list((await harness.results()).values()))
-    assert text.count("3011 (3109 on connector 1.0.5.0)") == 2
-
-
 @pytest.mark.parametrize("scenario", ["wrap_forbidden", "wrap_not_in_key_ops"])
 async def test_wrap_failure_reports_that_databases_open(harness, scenario):
     harness.simulator.apply(scenario, vault=VAULT)
@@ -93,13 +87,6 @@ def test_every_failure_has_an_effect_text():
             assert not as_text(TARGET, [failure(check.name, check.code)]).rstrip().endswith(f"explain {check.code}"), check.name
 
 
-async def test_key_without_operations_warns_of_a_restart(harness):
-    harness.simulator.apply("unwrap_not_in_key_ops", vault=VAULT)
-    text = " ".join(as_text(harness.target, list((await harness.results()).values())).split())
-    assert "when it opens an encrypted database" in text
-    assert "do not restart" in text
-
-
 async def test_fix_with_support_has_the_request_ids(harness):
     harness.simulator.apply("key_missing", vault=VAULT)
     result = (await harness.results())["vault_answers"]
@@ -108,13 +95,6 @@ async def test_fix_with_support_has_the_request_ids(harness):
     steps = [line.split()[0] for line in result.fix[position + 1 :]]
     assert steps[-1] == "get_key"
     assert all(len(line.split()[1]) == 36 for line in result.fix[position + 1 :])
-
-
-async def test_missing_certificate_skips_revocation(harness):
-    harness.simulator.apply("vault_deleted", vault=VAULT)
-    harness.module = {"connect_to": {}}
-    result = (await harness.results())["revocation"]
-    assert result.detail == "no certificate was seen"
 
 
 async def test_json_follows_the_contract(harness):

@@ -1,7 +1,5 @@
 """A refused credential with a staged one: `doctor` advises to switch only if the staged one is proven."""
 
-import pytest
-
 from exporter.config.settings import SecretSource
 from exporter.doctor.run import run_checks
 from exporter.knowledge.checks_vault import CheckOutcome
@@ -45,16 +43,3 @@ async def test_refused_staged_credential_is_no_fix(harness):
     assert result.outcome is CheckOutcome.FAIL
     assert any("credential reset" in line for line in result.fix)
     assert "sql-next" not in repr(result.fix)
-
-
-@pytest.mark.parametrize("check", ["token", "permission_get"])
-async def test_typed_string_gives_the_client_id_of_commands(harness, check):
-    harness.typed(CLIENT.replace("-", "") + SECRET)
-    if check == "token":
-        harness.simulator.apply("secret_expired", vault=harness.target.vault)
-    else:
-        harness.simulator.set_fault("role_removed", vault=harness.target.vault)
-    result = (await harness.results())[check if check == "token" else "permission_unwrap"]
-    assert result.outcome is CheckOutcome.FAIL
-    assert any(CLIENT in line for line in result.fix)
-    assert "CLIENT_ID" not in repr(result.fix)

@@ -12,12 +12,10 @@ from tests.support.expiry_simulated import (
     CLIENT,
     GRAPH,
     MONITOR,
-    MONITOR_SECRET,
     OPS,
     SECRET,
     TENANT,
     TYPED_CLIENT,
-    TYPED_SECRET,
     VAULT,
     by_source,
 )
@@ -50,23 +48,10 @@ async def test_graph_returns_the_expiry_of_the_secret(expiry_harness):
     ]
 
 
-async def test_connector_string_compares_its_secret_part(expiry_harness):
-    expiry_harness.secrets_of(TYPED_CLIENT, ClientSecret(value=TYPED_SECRET, expires=NOW + MONTH))
-    assert by_source(await expiry_harness.monitor().look_up("typed"))["graph"].expires_at == NOW + MONTH
-
-
 async def test_certificate_is_found_in_file_and_graph(expiry_harness, principal):
     not_after = float(int(principal.certificate.not_valid_after_utc.timestamp()))
     ends = by_source(await expiry_harness.monitor().look_up("cert"))
     assert {name: end.expires_at for name, end in ends.items()} == {"certificate": not_after, "graph": not_after}
-
-
-async def test_secret_of_a_service_principal_is_found(expiry_harness):
-    expiry_harness.secrets_of(
-        CLIENT, ClientSecret(value="another-secret"), ClientSecret(value=SECRET, expires=NOW + MONTH, of_principal=True)
-    )
-    assert by_source(await expiry_harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert expiry_harness.requests_to(GRAPH) == {("graph", 200): 2}
 
 
 async def test_only_the_lookup_credential_signs_in(expiry_harness):
@@ -104,12 +89,6 @@ async def test_lookups_share_a_token(expiry_harness):
     assert not expiry_harness.requests_to(VAULT)
 
 
-async def test_configured_version_counts(set_up):
-    expiry_harness = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
-    keep(expiry_harness, version("1", created=NOW - 9, exp=NOW + 9 * MONTH), version("2", created=NOW - 5, exp=NOW + 5 * MONTH))
-    assert by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 9 * MONTH
-
-
 async def test_versions_on_every_page_are_read(expiry_harness):
     keep(
         expiry_harness,
@@ -117,14 +96,6 @@ async def test_versions_on_every_page_are_read(expiry_harness):
     )
     assert by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 79
     assert expiry_harness.requests_to(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
-
-
-async def test_endless_list_is_abandoned(expiry_harness):
-    keep(expiry_harness, *(SimulatedSecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
-    end = by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"]
-    assert (end.expires_at, end.looked_up_at) == (None, None)
-    assert "body too large" in end.failure
-    assert expiry_harness.requests_to(OPS)["secret_versions", 200] == 10
 
 
 async def test_lookup_never_reads_the_secret_value(expiry_harness, set_up):
@@ -150,11 +121,6 @@ async def test_key_vault_secret_can_have_its_own_credential(set_up):
     assert "no token for typed" in by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].failure
 
 
-async def test_credential_can_look_up_its_own_secret(set_up):
-    expiry_harness = await set_up(("graph_credential: monitor, key_vault_secret", "key_vault_secret"))
-    assert by_source(await expiry_harness.monitor().look_up("sql"))["key_vault"].expires_at > NOW
-
-
 async def test_missing_tenant_is_that_of_the_vault(set_up):
     expiry_harness = await set_up((f"tenant_id: {TENANT}, ", ""))
     monitor = expiry_harness.monitor()
@@ -163,24 +129,6 @@ async def test_missing_tenant_is_that_of_the_vault(set_up):
     tenant = next(iter(expiry_harness.simulator.state.environment.tenants))
     expiry_harness.tenants["one"] = tenant
     assert by_source(await monitor.look_up("sql"))["graph"].failure == ""
-
-
-@pytest.mark.parametrize(
-    ("vault", "graph", "entra"),
-    [
-        ("contoso.vault.usgovcloudapi.net", "graph.microsoft.us", "login.microsoftonline.us"),
-        ("contoso.vault.azure.cn", "microsoftgraph.chinacloudapi.cn", "login.partner.microsoftonline.cn"),
-    ],
-)
-async def test_other_clouds_have_their_graph_and_authority(set_up, vault, graph, entra):
-    expiry_harness = await set_up(
-        ("vault: contoso-one, key: TdeKey", f"vault: {vault}, key: TdeKey"),
-        (f', key_vault_secret: "https://{OPS}/secrets/sql-prod"', ""),
-    )
-    expiry_harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
-    assert by_source(await expiry_harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert set(expiry_harness.requests_to(graph)) == {("graph", 200)}
-    assert set(expiry_harness.requests_to(entra)) == {("token", 200)}
 
 
 # Failures.
@@ -234,10 +182,3 @@ async def test_unreachable_vault_is_named(expiry_harness):
     ends = by_source(await expiry_harness.monitor(replace(expiry_harness.config, modules=modules)).look_up("sql"))
     assert ends["key_vault"].failure == f"the vault {OPS}: connect refused"
     assert ends["graph"].failure == "no token for monitor: Entra: connect refused"
-
-
-async def test_unreadable_lookup_secret_has_a_reason(expiry_harness):
-    (expiry_harness.folder / "monitor").unlink()
-    end = by_source(await expiry_harness.monitor().look_up("sql"))["graph"]
-    assert end.failure == "no token for monitor: Entra: secret unreadable"
-    assert MONITOR_SECRET not in end.failure

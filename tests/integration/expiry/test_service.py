@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator.environment import ClientSecret
-from tests.support.expiry_simulated import CLIENT, GRAPH, MONITOR_SECRET, PASSWORD, SECRET, TYPED_CLIENT, TYPED_SECRET, by_source
+from tests.support.expiry_simulated import CLIENT, GRAPH, MONITOR_SECRET, PASSWORD, SECRET, TYPED_SECRET, by_source
 from tests.support.running import a_service
 from tests.support.web_server import until
 
@@ -100,37 +100,6 @@ async def test_restart_shows_expiry_before_any_lookup(expiry_harness, run):
     await look_up(second, "sql")
     assert await shown(second, EXPIRY) == before[0]
     assert "HTTP 429" in by_source(second.credential_expiries("sql"))["graph"].failure
-
-
-@pytest.mark.usefixtures("no_periodic_lookup")
-async def test_unlisted_secret_loses_its_expiry(expiry_harness, run):
-    service = await run(expiry_harness)
-    await look_up(service, "typed")
-    expiry_harness.secrets_of(TYPED_CLIENT, ClientSecret(value="another-secret"))
-    await look_up(service, "typed")
-    assert ("typed", "graph") not in await shown(service, EXPIRY)
-    assert ("typed", "graph") in await shown(service, LOOKED_UP)
-    assert (await shown(service, KNOWN))["typed",] == 0
-
-
-@pytest.mark.parametrize(
-    ("kind", "known"),
-    [
-        ("type: managed_identity", None),
-        ("type: workload_identity", None),
-        ("type: default", None),
-        ("type: default, expires_on: 2031-05-01", 1.0),
-    ],
-)
-async def test_identity_without_expiry_has_no_known_series(set_up, run, kind, known):
-    written = (
-        "type: connector_secret, tenant_id: 11111111-2222-3333-4444-555555555555, secret_file: typed, graph_credential: monitor"
-    )
-    expiry_harness = await set_up((written, kind))
-    service = await run(expiry_harness)
-    assert (await shown(service, KNOWN)).get(("typed",)) == known
-    await look_up(service, "typed")
-    assert [end.source for end in service.credential_expiries("typed")] == (["declared"] if known else [])
 
 
 async def test_secrets_are_in_no_metric_log_state_or_page(expiry_harness, run, tmp_path, caplog):

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shlex
 
 import pytest
 
@@ -56,40 +55,9 @@ async def test_unknown_key_is_one_line(plain_command, audited):
     assert running.text == f"ekm-exporter audit: {UNKNOWN}\n"
 
 
-async def test_exporter_that_does_not_answer_is_skipped(plain_command, audited):
-    running = await plain_command("audit", "fine", "--url", SILENT, "--url", audited)
-    assert await running.end() == 0, running.text
-    assert "".join(running.out).startswith("Audit of key KeyA\n")
-    assert SILENT not in running.text
-
-
-async def test_key_that_no_answering_exporter_has_names_the_silent_one(plain_command, audited):
-    running = await plain_command("audit", "find", "--url", audited, "--url", SILENT)
-    assert await running.end() == 3
-    problem, _, silent = running.text.partition("; ")
-    assert problem == f"ekm-exporter audit: {UNKNOWN}"
-    assert SILENT in silent
-    assert running.text.count("\n") == 1
-
-
 async def test_exporter_that_does_not_answer_is_named(plain_command):
     running = await plain_command("audit", "fine", "--url", SILENT)
     assert await running.end() == 3
     assert running.text.startswith("ekm-exporter audit: ")
     assert running.text.count("\n") == 1
     assert "127.0.0.1:1" in running.text
-
-
-async def test_throttled_probe_leads_to_the_query_of_the_callers(plain_command, simulator):
-    await simulator.break_(vault="vault-broken", scenario="throttled")
-    probe = await plain_command("probe", "broken", "--config.file", simulator.config)
-    assert await probe.end() == 1
-    report = " ".join("".join(probe.out).split())
-    assert "3011" in report
-    first, second = re.findall(r"`(ekm-exporter script [^`]+)`|(Stop or slow that caller)", report)[:2]
-    query = await plain_command(*shlex.split(first[0])[1:])
-    assert await query.end() == 0
-    assert second[1]
-    printed = "".join(query.out)
-    assert 'let vault = "vault-broken.vault.azure.net";' in printed
-    assert "| project Client, Address, Application, CallerRequests, OfAll," in printed

@@ -36,21 +36,11 @@ REPORTED = {
         step="get_key", code=3077, reason="forbidden_firewall", phase="transfer", status=403, service="Forbidden",
         inner="ForbiddenByFirewall",
     ),
-    "unwrap_forbidden": reported(
-        step="unwrap_key", code=3077, reason="forbidden_policy", phase="transfer", status=403, service="Forbidden",
-        inner="ForbiddenByPolicy",
-    ),
-    "key_purged": reported(step="get_key", code=3076, reason="key_not_found", phase="transfer", status=404, service="KeyNotFound"),
     "secret_expired": reported(
         step="token", code=3303, reason="secret_expired", phase="transfer", status=401, service="invalid_client", aadsts=7000222
     ),
-    "secret_wrong": reported(
-        step="token", code=3303, reason="secret_wrong", phase="transfer", status=401, service="invalid_client", aadsts=7000215
-    ),
-    "key_truncated": reported(step="get_key", code=3019, reason="body_truncated", phase="transfer", status=200),
     "key_silent": reported(step="get_key", code=3008, reason="read_timeout", phase="wait"),
     "vault_tls_untrusted": reported(step="challenge", code=3008, reason="tls_untrusted", phase="tls"),
-    "vault_tls_silent": reported(step="challenge", code=3008, reason="tls_timeout", phase="tls"),
 }  # fmt: skip
 
 

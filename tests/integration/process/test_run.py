@@ -14,7 +14,6 @@ import pytest
 
 from exporter.__main__ import main
 from exporter.cli import main as main_module
-from exporter.presentation.diagnosis import NO_FAILURE
 from tests.integration.process.conftest import until
 from tests.support.patience import without_slow_steps
 
@@ -152,40 +151,6 @@ async def test_probe_prints_a_report_and_has_an_exit_code(command, simulator, ca
         False,
     )
     assert [step["outcome"] for step in report["steps"]] == ["ok", "failed", "skipped", "skipped", "skipped"]
-
-
-async def test_probe_prints_the_ticket_alone(simulator, capsys):
-    arguments = ["probe", "fine", "--config.file", str(simulator.config)]
-    assert await asyncio.to_thread(main_module.main, [*arguments, "--ticket"]) == 0
-    assert tuple(capsys.readouterr()) == ("", f"ekm-exporter: no ticket: {NO_FAILURE}\n")
-    await simulator.break_(application="sql-prod", fault="secret_expired")
-    assert await asyncio.to_thread(main_module.main, [*arguments, "--ticket"]) == 1
-    out, err = capsys.readouterr()
-    assert out.startswith("To: the identity team (Entra ID)\nSubject: application ")
-    assert ", first observed then\n" in out
-    assert err == ""
-    assert await asyncio.to_thread(main_module.main, arguments) == 1
-    assert "ticket          --ticket prints the text for the identity team (Entra ID)\n" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("command", ["probe", "doctor"])
-def test_ticket_and_json_exclude_each_other(command, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main_module.main([command, "fine", "--config.file", "ekm.yml", "--ticket", "--json"])
-    assert ended.value.code == 2
-    assert "not allowed with argument" in capsys.readouterr().err
-
-
-async def test_probe_names_an_unknown_target_or_credential(simulator, capsys):
-    for arguments, words in (
-        (["fin"], "no target 'fin' (did you mean 'fine'?)"),
-        (["zzz"], "no target 'zzz'; use one of: fine"),
-        (["fine", "--credential", "sql-prd"], "no credential 'sql-prd' (did you mean 'sql-prod'?)"),
-    ):
-        assert await asyncio.to_thread(main_module.main, ["probe", *arguments, "--config.file", str(simulator.config)]) == 2
-        _, err = capsys.readouterr()
-        assert words in err
-        assert err.count("\n") == 1
 
 
 async def test_exporter_without_scheduler_probes_on_request(exporter, get, samples):
