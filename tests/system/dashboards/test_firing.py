@@ -42,16 +42,6 @@ def test_vault_lists_alerts_of_its_target_credential_and_exporter(history, targe
     assert {name for name, _ in alerts(history, "ekm-vault", target=target)} == names
 
 
-def test_vault_lists_alerts_of_its_region(history):
-    """An alert of another target of this region stands for one of the region."""
-    expression = by_name("ekm-vault: Firing alerts: A").filled(target="payroll-runs")
-    of_region = expression.replace('target="", credential="", region!=""', 'region!=""')
-    found = {labels["alertname"] for labels, _ in history.now(of_region)} - {
-        labels["alertname"] for labels, _ in history.now(expression)
-    }
-    assert found == {"EkmKeySoftDeleted"}
-
-
 def test_recorded_alerts_exist_in_the_rules():
     rules = (PLACE.parent / "alerts" / "ekm.rules.yml").read_text()
     assert {alert.name for alert in ALERTS} <= set(re.findall(r"- alert: (\w+)", rules))

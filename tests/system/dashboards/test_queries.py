@@ -79,10 +79,6 @@ def test_joined_rows_are_unique_with_two_exporters(history, query):
     assert {name: count for name, count in rows.items() if count > 1} == {}
 
 
-def test_names_of_empty_queries_exist():
-    assert {str(query) for query in QUERIES} >= EMPTY_WHEN_HEALTHY
-
-
 @pytest.mark.parametrize(
     ("name", "number"),
     [
@@ -216,23 +212,6 @@ def test_credential_with_two_sources_counts_once(history, days, number):
     assert history.now(by_name(f"ekm-expiry: Expire within {days} days: A").filled()) == [({}, number)]
 
 
-@pytest.mark.parametrize(
-    ("step", "code", "reason", "runbook"),
-    [
-        ("challenge", "3900", "dns_not_found", "EkmVaultHostNameGone"),
-        ("challenge", "3900", "dns_temporary", "EkmVaultSideNotReady"),
-        ("token", "3900", "dns_not_found", "EkmVaultSideNotReady"),
-        ("token", "3109", "throttled", "EkmThrottledSpike"),
-        ("token", "3303", "secret_wrong", "EkmCredentialRefused"),
-    ],
-)
-def test_failure_has_the_runbook_of_its_cause(history, step, code, reason, runbook):
-    failure = "vector(1)"
-    for name, value in (("step", step), ("code", code), ("reason", reason)):
-        failure = promql.label(failure, name, value)
-    assert [labels["runbook"] for labels, _ in history.now(promql.with_runbook(failure))] == [runbook]
-
-
 @pytest.mark.parametrize(("label", "ref"), [("region", "A"), ("team", "A"), ("region", "B"), ("region", "C"), ("team", "C")])
 def test_every_target_counts_once_by_region_and_by_team(history, label, ref):
     """The region of one target changed within the hour, so that both regions have data."""
@@ -243,29 +222,12 @@ def test_every_target_counts_once_by_region_and_by_team(history, label, ref):
     assert history.now(nameless) == [({}, wanted)]
 
 
-def test_spent_budget_is_that_of_the_worst_exporter(history):
-    query = by_name("ekm-service-level: Targets by budget spent: C")
-    minutes = {labels["target"]: value for labels, value in history.now(query.filled())}
-    assert minutes["payroll-runs"] == pytest.approx(37, abs=1)
-    assert minutes["web-shop"] == 0
-
-
 def test_next_expiry_is_the_earliest_of_key_credential_purge(history):
     query = by_name("ekm-fleet: Every target, worst first: E")
     days = {labels["target"]: value for labels, value in history.now(query.filled())}
     assert days["orders-core"] == pytest.approx(9, abs=0.1)
     assert days["legal-hold"] == pytest.approx(80, abs=0.1)
     assert days["payroll-runs"] < 0
-
-
-def test_every_expiry_is_listed_with_its_remaining_days(history):
-    query = by_name("ekm-expiry: Expiry dates: A")
-    days = {(labels["what"], labels["name"], labels["source"]): value for labels, value in history.now(query.filled())}
-    assert days["credential", "sql-payroll", "graph"] == pytest.approx(-37 / 1440, abs=0.002)
-    assert days["credential", "sql-prod", "declared"] == pytest.approx(96.5)
-    assert days["key", "orders-core", "vault"] == pytest.approx(9)
-    assert days["purge of a deleted key", "legal-hold", "vault"] == pytest.approx(80)
-    assert days["TLS certificate", "contoso-orders.vault.azure.net:443", "handshake"] == pytest.approx(60)
 
 
 COVERAGE = f"ekm-fleet: {coverage.TITLE}: A"

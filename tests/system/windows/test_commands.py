@@ -10,11 +10,8 @@ import zipfile
 
 from exporter.knowledge.codes import CODES
 from exporter.sqlserver.script import script_bytes
-from tests.integration.report.test_hostile_prometheus import PERIOD, RESULTS, matrix, prometheus, serving
 from tests.support.evtx_writer import CONNECTOR, event, log
-from tests.support.factories import a_config, a_target
 from tests.support.patience import PATIENCE
-from tests.support.running import answering
 from tests.support.simulated_sql import DEFAULT, FIRST, SECOND, sql_servers
 from tests.support.sql_inventory import rows_of, sqlcmd
 from tests.support.written import write_private
@@ -57,22 +54,6 @@ def test_saved_event_log_is_read(both):
     failures = [event(CONNECTOR, 4096, "Sicherung für März failed. Error 3303"), event("MSSQL$ONE", 33111, "0xAB")]
     (both.folder / "Anwendung März.evtx").write_bytes(log(failures))
     assert "Anwendung März.evtx: 2 records read" in both.same("events", "Anwendung *.evtx", "--all").out
-
-
-async def test_gate_reads_files_and_a_running_exporter(both):
-    (both.folder / "N9.txt").write_text(sqlcmd(rows_of("N9", databases={"Löhne": "0x2C56"})))
-    both.here("inventory", "--from", "N9.txt", "--out", "targets.d")
-    async with answering(a_config(a_target("other"))) as (service, _session):
-        gate = await both.same_soon("gate", "--all", "--url", service._web.urls[0])
-    assert gate.code == 1
-    assert "N9" in gate.out
-    assert "does not respond" not in gate.out
-
-
-def test_report_writes_the_same_bytes(both):
-    with serving(prometheus({RESULTS: matrix()})) as url:
-        done = both.same("report", "--prometheus", url, *PERIOD, "--out", "Berichte für März", writes=("Berichte für März",))
-    assert done.out.count("\\ekm-report-") == 3
 
 
 def test_report_without_names_of_time_zones_has_an_action(both):

@@ -1,6 +1,5 @@
 """The MSI by Wine's Windows Installer: a small one for what it passes on and keeps, and the real one once, with its service."""
 
-import contextlib
 import io
 import json
 import re
@@ -124,12 +123,6 @@ def test_properties_become_options_of_the_service(installer, install):
     assert installer.calls() == [["0.1.0", *KEPT, *options]]
 
 
-def test_installation_without_properties_gives_the_service_empty_options(installer, install):
-    assert install("0.1.0") == 0
-    assert installer.calls() == [["0.1.0", *EMPTY]]
-    assert {"__init__.cpython-313.pyc", "only010.cpython-313.pyc"} <= installer.programs()
-
-
 def test_upgrade_replaces_the_program_and_keeps_the_rest(installer, install):
     install("0.1.0")
     (installer.base / "ekm.yml").write_text("mine")
@@ -139,30 +132,6 @@ def test_upgrade_replaces_the_program_and_keeps_the_rest(installer, install):
     assert {"only010.py", "only010.cpython-313.pyc"} & installer.programs() == set()
     assert (installer.base / "ekm.yml").read_text() == "mine"
     assert installer.calls()[-1] == ["0.2.0", *EMPTY]
-
-
-def test_older_version_is_refused_and_nothing_changes(installer, install):
-    install("0.2.0")
-    installer.calls()
-    assert install("0.1.0") == REFUSED
-    assert (installer.base / "app" / "VERSION").read_text() == "0.2.0"
-    assert installer.calls() == []
-
-
-@pytest.fixture
-def server_2012_r2(installer) -> Iterator[None]:
-    """The computer has the build number of Windows Server 2012 R2."""
-    value = (r"HKLM\Software\Microsoft\Windows NT\CurrentVersion", "/v", "CurrentBuildNumber")
-    own = installer.host.call("reg", "query", *value).out.split()[-1]
-    assert installer.host.call("reg", "add", *value, "/d", "9600", "/f").code == 0
-    yield
-    assert installer.host.call("reg", "add", *value, "/d", own, "/f").code == 0
-
-
-@pytest.mark.usefixtures("server_2012_r2")
-def test_windows_older_than_server_2016_is_refused(installer, install):
-    assert install("0.1.0") == REFUSED
-    assert not (installer.base / "app").exists()
 
 
 @pytest.mark.parametrize("given", [r'ARGUMENTS="\" --base=C: "', r'LISTEN="C:\" ARGUMENTS=" --base=C:"'])
@@ -180,15 +149,6 @@ def test_repair_runs_no_program(installer, install):
     assert installer.calls() == []
 
 
-def test_installation_again_repairs(installer, install):
-    install("0.1.0")
-    damaged, missing = installer.base / "app" / "lib" / "exporter" / "__init__.py", installer.base / "ekm.example.yml"
-    damaged.write_text("1 / 0")
-    missing.unlink()
-    assert install("0.1.0") == 0
-    assert (damaged.read_bytes(), missing.exists()) == (b"", True)
-
-
 def test_service_that_cannot_be_installed_fails_the_installation_with_the_reason(installer, install):
     installer.base.mkdir()
     (installer.base / "refuse").touch()
@@ -204,15 +164,6 @@ def test_uninstallation_keeps_what_it_did_not_install(installer, install):
     assert installer.run(r'/x "C:\msi files\0.1.0.msi"') == 0
     assert installer.calls() == [["0.1.0", "service", "remove"]]
     assert {path.name for path in installer.base.iterdir()} == {"ekm.yml"}
-
-
-def test_uninstallation_with_data_lets_the_service_remove_them(installer, install):
-    install("0.1.0")
-    installer.calls()
-    assert installer.run(r'/x "C:\msi files\0.1.0.msi" REMOVEDATA=1') == 0
-    assert installer.calls() == [["0.1.0", "service", "remove", "--remove-data"]]
-    with contextlib.suppress(FileNotFoundError):
-        assert list(installer.base.iterdir()) == []
 
 
 def test_msi_of_the_release_runs_the_service_and_a_later_one_replaces_it(installer, install, windows_msi, simulator):

@@ -108,13 +108,6 @@ def test_long_path_with_blanks_and_umlauts_holds_configuration_state_and_targets
     both.same("inventory", "--from", "N1.txt", "--out", deep / "targets.d", writes=(str(deep / "targets.d"),))
 
 
-def test_other_ways_to_name_a_file_are_understood(both, folder):
-    (folder / "main.yml").write_text('include: ["Z:ekm.yml"]  # relative to the folder of that drive\n')
-    path = f"\\\\?\\{both.host.windows_path(folder / 'main.yml')}"
-    done = both.there("check", "--config.file", path)
-    assert done.out.startswith(f"{path}: 1 target, 1 credential: no problem"), done.text
-
-
 def test_name_that_is_no_file_has_a_reason(both, folder):
     names = ("con", "NUL.yml", ".", "a|b.yml", "\\\\no-server\\share\\x.yml", "x" * 300)
     (folder / "main.yml").write_text(f"{CONFIG}include: {json.dumps(names)}\n")

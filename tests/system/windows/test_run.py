@@ -1,7 +1,6 @@
 """The exporter of the zip as a process: pages, reload, restart, the end, and a second one."""
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,19 +85,6 @@ def test_scrape_has_the_resources_of_the_process(exporter):
 )
 def test_page_is_served(exporter, path, words):
     assert words in exporter.get(path)
-
-
-def test_every_page_of_the_documentation_is_served(exporter):
-    pages = set(re.findall(r'href="([\w-]+)"', exporter.get("/docs/")))
-    assert len(pages) > 10
-    assert [page for page in pages if "<h1" not in exporter.get(f"/docs/{page}")] == []
-
-
-def test_second_exporter_on_the_port_names_the_port(host, exporter, config):
-    address = exporter.url.removeprefix("http://")
-    done = host.run("run", "--config.file", config.name, "--web.listen-address", address, cwd=config.parent)
-    assert done.code == 2
-    assert f"cannot listen on {address}: address already in use" in done.err
 
 
 @pytest.mark.usefixtures("exporter")
