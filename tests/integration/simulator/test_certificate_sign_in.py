@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from exporter.clients.answers import encode
@@ -52,26 +52,6 @@ async def test_refused_certificate_gets_no_advice_for_a_secret(harness, cleared,
     advice = Diagnosis(harness.configuration().targets[report.target], report).advice().actions
     assert [line for line in advice if "new secret" in line or "alter-credential" in line or "--append`" in line] == []
     assert PUBLIC.client in " ".join(advice) or f"error?code={report.first_failure.facts.aadsts}`" in advice[0]
-
-
-async def test_unregistered_certificate_is_unknown(harness, tmp_path):
-    reports = await harness.probe(credentials(harness, tmp_path, harness.certificates.other.pem()), only=PROBED[:1])
-    assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
-
-
-async def test_removed_certificate_is_unknown(harness, cleared, tmp_path):
-    cleared.set_fault("certificates_removed", application=PUBLIC.client)
-    reports = await harness.probe(credentials(harness, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
-    assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
-
-
-async def test_certificate_after_its_end_date_is_expired(harness, tmp_path):
-    past = broken_credentials.pem(harness.certificates.principal.key, harness.certificates.past)
-    assert failure(await harness.probe(credentials(harness, tmp_path, past), only=PROBED[:1])) == (
-        Step.TOKEN,
-        3303,
-        Reason.CERTIFICATE_EXPIRED,
-    )
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
@@ -147,28 +127,3 @@ async def test_forged_signature_is_refused(harness):
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", "..", "e30.e30.e30", "\0.\0.\0", "WzFd.WzFd.AAAA"])
 async def test_malformed_assertion_is_refused(harness, text):
     assert await offered(harness.simulator, text) == (700027, 401)
-
-
-async def test_throttled_and_failed_identity_service_differ(harness, cleared, monkeypatch):
-    monkeypatch.setenv("IDENTITY_ENDPOINT", cleared.identity_url)
-    monkeypatch.setenv("IDENTITY_HEADER", "any")
-    identities = {name: broken_credentials.by_identity(one) for name, one in harness.by_secret().items()}
-    for status, shown in (
-        (429, (Step.TOKEN, 3011, Reason.THROTTLED)),
-        (500, (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)),
-        (403, (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)),
-    ):
-        cleared.set_fault("status", broken_credentials.at_status(status), application=PUBLIC.client)
-        assert failure(await harness.probe(identities, only=PROBED[:1])) == shown
-        cleared.clear()
-
-
-async def test_identity_service_requires_its_header_and_a_resource(harness):
-    async with Client(harness.simulator) as client:
-        for headers, query in (({}, "?resource=https://vault.azure.net"), ({"X-IDENTITY-HEADER": "any"}, "")):
-            assert (await client.request("GET", harness.simulator.identity_url + query, headers=headers)).status == 400
-
-
-async def test_repr_contains_no_certificate(harness):
-    der = harness.certificates.principal.certificate.public_bytes(serialization.Encoding.DER)
-    assert repr(der)[2:20] not in repr(harness.simulator.state.environment)

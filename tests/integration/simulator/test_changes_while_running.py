@@ -61,13 +61,6 @@ async def test_changed_keys_and_permissions_persist(client, simulator):
     assert (await client.get(token, path=f"/keys/{KEY}/{LATER}")).json["attributes"]["enabled"] is True
 
 
-async def test_change_of_an_unknown_name_is_an_error(simulator):
-    with pytest.raises(UnknownNameError, match="there is no application 'sql-prodd'"):
-        simulator.state.change_application("sql-prodd", accepting(NEW))
-    with pytest.raises(UnknownNameError, match="there is no vault"):
-        simulator.state.change_vault("contoso-nine", lambda vault: vault)
-
-
 CONFIGURATION = """\
 credentials:
   sql: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: one}

@@ -65,10 +65,8 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"fault": "throttled"}', "name one thing to break"),
         (b'{"vault": "contoso-one", "tenant": "x", "fault": "throttled"}', "name one thing to break"),
         (b'{"vault": "contoso-one", "fault": "throtled"}', "there is no fault 'throtled' (did you mean 'throttled'?)"),
-        (b'{"vault": "contoso-one", "scenario": "throtled"}', "did you mean 'throttled'?"),
         (b'{"vault": "contoso-one", "scenario": "host_offline"}', "its cause is the network: no network except loopback"),
         (b'{"vault": "contoso-onne", "fault": "throttled"}', "there is no vault 'contoso-onne'"),
-        (b'{"vault": "not a name", "fault": "throttled"}', "there is no vault 'not a name'"),
         (b'{"vault": 1, "fault": "throttled"}', "not a string: vault"),
         (b'{"tenant": "11111111-2222-3333-4444-555555555555", "fault": "key_disabled"}', "can be set on: vault; not on: tenant"),
         (b'{"vault": "contoso-one", "fault": "throttled", "retry": 5}', "unknown: retry"),
@@ -76,11 +74,7 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"vault": "contoso-one", "fault": "silent", "step": "wrap"}', "there is no step 'wrap'; there are: challenge, token"),
         (b'{"vault": "contoso-one", "fault": "silent", "step": [1]}', "there is no step [1]"),
         (b'{"vault": "contoso-one", "fault": "key_disabled", "key": null, "at": null}', "null, which is no value: at, key"),
-        (b'{"vault": "contoso-one", "fault": "status", "status": 99}', "Expected `int` >= 200 - at `$.status`"),
         (b'{"vault": "contoso-one", "fault": "slow", "seconds": NaN}', "Expected `float` >= 0.0 - at `$.seconds`"),
-        (b'{"vault": "contoso-one", "fault": "slow", "seconds": 1e999}', "Expected `float` <= 86400.0 - at `$.seconds`"),
-        (b'{"vault": "contoso-one", "fault": "key_size", "bits": 2147483648}', "Expected `int` <= 16384 - at `$.bits`"),
-        (b'{"vault": "contoso-one", "fault": "throttled", "retry_after": -1}', "Expected `int` >= 0 - at `$.retry_after`"),
         (b'{"vault": "contoso-one", "fault": "status", "at": "gt"}', "there is no operation 'gt'; there are: challenge"),
         (b'{"vault": "contoso-one", "scenario": "throttled", "retry_after": 5}', "a scenario takes no retry_after"),
         (b'{"vault": "contoso-one", "fault": "key_disabled", "key": "TdeKy"}', "there is no key 'TdeKy'"),
@@ -119,31 +113,6 @@ async def test_scenarios_faults_and_requests_are_listed(client, curl):
     assert {"fault": "firewall", "broken": "the vault's firewall blocks the address", "set_on": ["vault"]} in faults["faults"]
     _, requests = await curl("GET", "/sim/requests")
     assert requests == {"requests": [{"host": VAULT, "operation": "challenge", "status": 401, "count": 1}]}
-
-
-async def test_port_in_use_is_an_error(simulator):
-    taken = int(simulator.address.rpartition(":")[2])
-    with pytest.raises(OSError, match="in use"):
-        await Simulator(small_environment(), port=taken).start()
-    management = int(simulator.management_url.rpartition(":")[2])
-    with pytest.raises(OSError, match="in use"):
-        await Simulator(small_environment(), management_port=management).start()
-
-
-async def test_limited_vault_throttles_requests_above_its_limit(client, curl):
-    token = await client.token()
-    await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "limited", "limit": 2}')
-    assert [(await client.get(token)).status for _ in range(4)] == [200, 200, 429, 429]
-
-
-async def test_changed_routes_call_back(simulator):
-    routes = []
-    simulator.on_routes_changed = lambda: routes.append(simulator.connect_to[f"{VAULT}:443"])
-    simulator.set_fault("throttled", vault=VAULT)
-    simulator.set_fault("unresolvable", vault=VAULT)
-    simulator.clear(fault="throttled")
-    simulator.clear()
-    assert routes == ["contoso-one.invalid:443", simulator.address]
 
 
 async def test_every_fault_is_set_and_cleared_on_each_scope(simulator):

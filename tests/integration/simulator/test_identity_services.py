@@ -78,15 +78,6 @@ async def test_identity_service_fails_with_the_chosen_status(simulator, service,
     assert (await sign_in(CHINA.client))["appid"] == CHINA.client
 
 
-@pytest.mark.parametrize("client_id", [PUBLIC.client, None])
-async def test_host_without_an_identity_returns_400(client_id):
-    async with Simulator(type(environment())(tenants={}, vaults={})) as simulator:
-        query = IMDS if client_id is None else {**IMDS, "client_id": client_id}
-        async with Client(simulator) as client:
-            refused = await client.request("GET", simulator.management_url + PATHS["imds"], params=query, headers=METADATA)
-    assert (refused.status, refused.json) == (400, {"error": "invalid_request", "error_description": "Identity not found"})
-
-
 async def test_imds_returns_numbers_as_strings(client, simulator):
     answer = (await client.request("GET", simulator.management_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
     assert all(isinstance(answer[name], str) and answer[name].isdecimal() for name in TEXTS)
@@ -97,23 +88,6 @@ async def test_app_service_returns_expires_on_without_expires_in(client, simulat
     query = {"api-version": "2019-08-01", "resource": RESOURCE}
     answer = (await client.request("GET", simulator.identity_url, params=query, headers={"X-IDENTITY-HEADER": "any"})).json
     assert sorted(answer) == ["access_token", "client_id", "expires_on", "resource", "token_type"]
-
-
-@pytest.mark.parametrize("service", ["imds", "arc"])
-@pytest.mark.parametrize(
-    ("headers", "missing", "text"),
-    [
-        ({}, None, "metadata header"),
-        ({"Metadata": "false"}, None, "metadata header"),
-        (METADATA, "api-version", "'api-version'"),
-        (METADATA, "resource", "'resource'"),
-    ],
-)
-async def test_request_without_a_required_part_is_refused(client, service, headers, missing, text):
-    query = {name: value for name, value in IMDS.items() if name != missing}
-    refused = await client.request("GET", client.simulator.management_url + PATHS[service], params=query, headers=headers)
-    assert (refused.status, refused.json["error"]) == (400, "invalid_request")
-    assert text in refused.json["error_description"]
 
 
 async def test_arc_accepts_the_content_of_its_key_file_once(client, simulator, tmp_path):
@@ -137,11 +111,6 @@ async def test_unused_arc_keys_are_few_and_removed_at_the_end(tmp_path):
                 await client.request("GET", simulator.management_url + PATHS["arc"], params=IMDS, headers=METADATA)
         assert 1 <= len(list(tmp_path.iterdir())) <= 20
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_arc_without_a_key_folder_returns_404():
-    async with Simulator(environment()) as simulator, Client(simulator) as client:
-        assert (await client.request("GET", simulator.management_url + PATHS["arc"], params=IMDS, headers=METADATA)).status == 404
 
 
 @pytest.mark.real

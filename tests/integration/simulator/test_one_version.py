@@ -82,11 +82,6 @@ async def test_changed_response_affects_one_version_only(client, simulator):
     assert await statuses(client) == [(200, 200), (200, 200), (429, 429)]
 
 
-async def test_scenario_applies_to_one_version(client, simulator):
-    simulator.apply("key_disabled", vault=VAULT, version=LATER)
-    assert await statuses(client) == [(200, 200), (200, 403), (200, 200)]
-
-
 async def test_get_newest_has_its_own_faults_and_counts(client, simulator):
     simulator.set_fault("status", Options(at="get_newest", status=503), vault=VAULT)
     token = await client.token()
@@ -118,14 +113,6 @@ async def test_deleted_key_can_be_unreadable_for_key_readers(client, simulator):
     assert (await client.get(token, path=f"/keys/Second/{SECOND}")).status == 200
 
 
-async def test_fault_without_a_step_affects_every_key_request(client, simulator):
-    token = await client.token()
-    simulator.set_fault("throttled", vault=VAULT)
-    for path in ("/keys", f"/keys/{KEY}", f"/deletedkeys/{KEY}"):
-        assert (await client.get(token, path=path)).status == 429
-    assert (await client.request("GET", f"https://{VAULT}/healthstatus")).status == 200
-
-
 async def test_key_versions_are_listed_in_pages_without_material(client):
     pages = [page async for page in client.pages(await client.token(), f"/keys/{LISTED}/versions")]
     assert [len(page) for page in pages] == [25, 25, 10]
@@ -134,10 +121,6 @@ async def test_key_versions_are_listed_in_pages_without_material(client):
     assert {item["attributes"]["enabled"] for item in items} == {True, False}
     assert {item["attributes"]["exp"] for item in items} == {1900000000}
     assert all(set(item) == {"kid", "attributes", "tags"} for item in items)
-
-
-async def test_missing_key_has_no_versions(client):
-    assert [page async for page in client.pages(await client.token(), "/keys/Missing/versions")] == [[]]
 
 
 async def test_list_of_versions_needs_the_list_permission(client, simulator):

@@ -59,13 +59,6 @@ async def test_each_error_has_its_status(client, simulator, name):
     assert ("Retry-After" in answer.headers) == (answer.status == 429)
 
 
-async def test_token_path_and_query_are_checked(client):
-    assert (await query(client, "none")).status == 401
-    assert (await query(client, await client.token())).error["code"] == "InvalidAuthenticationTokenAudience"
-    assert (await query(client, path="/subscriptions")).status == 404
-    assert (await query(client, query="resources | count")).status == 400
-
-
 async def test_other_tenants_have_no_part_in_the_list():
     elsewhere = small_environment(tenant_id="0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c")
     async with Simulator(elsewhere) as simulator, Client(simulator) as client:

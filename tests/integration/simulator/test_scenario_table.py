@@ -19,7 +19,6 @@ from tests.unit.knowledge.test_classify import facts_with
 TESTS = Path(__file__).parents[2]
 MET = {(one.step, one.classic, one.reason) for one in SCENARIOS}
 WITH_BODY = (Step.TOKEN, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
-WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 FIRST_CONTACT = (Step.CHALLENGE, Step.TOKEN)  # a new connection, to the vault and to Entra
 
 # The steps at which faults of any step occur. Faults of the local network are the same for the vault and for Entra.
@@ -108,13 +107,6 @@ def test_scenario_has_a_unique_name_and_a_fault_of_its_scope():
     assert len(_TABLE) == len(FAULTS)
     for scenario in SIMULATED:
         assert scenario.scope in FAULTS[scenario.cause].scopes, scenario.name
-
-
-def test_scenario_texts_fit_into_a_table():
-    for scenario in SCENARIOS:
-        for text in (scenario.broken, scenario.story):
-            assert text and "|" not in text and "\n" not in text, scenario.name  # noqa: PT018 - one rule about one text
-        assert scenario.story.endswith("."), scenario.name
 
 
 def test_network_scenarios_are_covered_by_the_network_tests():

@@ -156,13 +156,6 @@ async def test_written_configuration_leads_to_the_simulator(running, written, tm
     assert "marked" not in path.read_text()
 
 
-async def test_deleted_vault_has_a_name_that_never_resolves(running, written, tmp_path):
-    running.apply("vault_deleted", vault="contoso-one")
-    config = load_config(write_config(running, written, tmp_path / "sim")).config
-    assert config.modules["default"].connect_to["contoso-one.vault.azure.net:443"] == "contoso-one.invalid:443"
-    assert config.modules["default"].connect_to["contoso-two.vault.azure.net:443"] == running.address
-
-
 def test_demo_configuration_warns_of_the_expired_secret_only(tmp_path):
     loaded = load_config(story.write_demo(tmp_path), today=datetime.now(UTC).date())
     assert loaded.problems == ()

@@ -62,20 +62,6 @@ async def test_pymssql_reads_what_proves_itself(servers):
     } - {LOG}
 
 
-async def test_pymssql_sends_a_statement_with_parameters(servers):
-    def work(cursor):
-        cursor.execute("SELECT %d", (7,))
-        return [list(row.values()) for row in cursor.fetchall()]
-
-    with pytest.raises(pymssql.ColumnsWithoutNamesError):
-        await with_pymssql(servers, work)
-
-
-async def test_pymssql_shows_a_refused_login(servers):
-    with pytest.raises(pymssql.OperationalError, match="18456"):
-        await with_pymssql(servers, lambda _: None, password="wrong")
-
-
 @pytest.mark.real
 async def test_tsql_prints_the_rows_of_several_batches(servers):
     lines = "SELECT @@SERVERNAME AS name\ngo\nSELECT 7 AS seven\ngo\nSELECT nothing FROM nowhere\ngo\nexit\n"

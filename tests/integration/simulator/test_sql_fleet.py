@@ -10,7 +10,7 @@ import pytds
 import pytest
 
 from exporter.core.values import Generation
-from exporter.simulator.build import build_environment, server_name, simulated_sql_servers, write_config
+from exporter.simulator.build import build_environment, server_name, simulated_sql_servers
 from exporter.simulator.simulator import Simulator
 from exporter.simulator.sql_servers import SqlServers
 from exporter.sqlserver.document import read_documents
@@ -68,15 +68,6 @@ async def test_inventory_finds_the_generation_of_the_connector(tmp_path, generat
     async with SqlServers(build_environment(configuration(tmp_path, text))) as servers:
         found = await asyncio.to_thread(read, servers)
     assert [provider.generation for provider in found.providers] == [generation]
-
-
-async def test_port_in_use_closes_what_was_opened(tmp_path):
-    environment = build_environment(configuration(tmp_path))
-    async with SqlServers(environment) as servers:
-        taken = servers.ports[FIRST]
-        with pytest.raises(OSError, match=r"address already in use"):
-            async with SqlServers(environment, first_port=taken):
-                pass
 
 
 @contextlib.asynccontextmanager
@@ -137,16 +128,6 @@ async def test_what_cannot_be_played_is_a_bad_request(tmp_path, path, documents)
             with pytest.raises(urllib.error.HTTPError, match="400") as error:
                 await asyncio.to_thread(send, f"{simulator.management_url}/sim/{path}", document)
             error.value.close()
-
-
-async def test_files_for_the_inventory_are_written(tmp_path):
-    config = configuration(tmp_path)
-    async with simulator_of(config) as simulator:
-        write_config(simulator, config, tmp_path / "sim")
-        ports = simulator.sql.ports
-    assert (tmp_path / "sim" / "sql-password").read_text() == "marked-password"
-    lines = (tmp_path / "sim" / "sql-servers.txt").read_text().splitlines()
-    assert lines == [f"127.0.0.1,{port}  # {name}" for name, port in ports.items()]
 
 
 async def test_configuration_names_the_simulated_servers_alone(tmp_path):

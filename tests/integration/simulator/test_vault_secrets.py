@@ -7,7 +7,7 @@ from exporter.simulator.environment import ALL_OPERATIONS, SECRETS_GET, SECRETS_
 from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
 from tests.support.simulated_environment import small_environment
-from tests.support.simulator_client import CLIENT, HSM, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
+from tests.support.simulator_client import CLIENT, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
 from tests.support.values import replace
 from tests.support.written import written
 
@@ -98,11 +98,6 @@ async def test_unknown_secret_has_no_versions(client):
 async def test_invalid_page_parameter_is_refused(client, query):
     refused = await client.get(await monitor(client), path=LISTED, query=f"?api-version=7.4&{query}")
     assert (refused.status, refused.error["code"]) == (400, "BadParameter")
-
-
-async def test_managed_hsm_has_no_secrets(client):
-    token = await client.token(resource="https://managedhsm.azure.net")
-    assert (await client.get(token, vault=HSM, path=LISTED)).error["code"] == "NotFound"
 
 
 async def test_list_fault_does_not_affect_keys(client, simulator):

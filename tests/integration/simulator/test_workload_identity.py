@@ -70,17 +70,6 @@ async def test_mismatched_token_is_refused_with_its_error_number(simulator, issu
     assert await offered(simulator, token) == (401, "invalid_client", number)
 
 
-async def test_token_of_another_run_has_another_signature(simulator):
-    other = Simulator(small_environment())
-    assert await offered(simulator, other.service_accounts.issue(ISSUER, SUBJECT)) == (401, "invalid_client", 700027)
-
-
-async def test_vault_token_is_no_service_account_token(simulator):
-    async with Client(simulator) as client:
-        token = await client.token()
-    assert (await offered(simulator, token))[0] == 401
-
-
 async def test_federation_mismatch_fault_has_the_older_error_number(simulator):
     simulator.set_fault("federation_unmatched", application=CLIENT)
     token = simulator.service_accounts.issue(ISSUER, SUBJECT)
