@@ -163,6 +163,14 @@ def test_what_no_page_can_show_is_damage(path, value):
         restored(changed(USED, ("facts", *path), value))
 
 
+def test_a_change_without_a_failure_outlives_a_restart():
+    state = StateStore(history_limit=5)
+    for at, key in enumerate((KEY, NEWER)):
+        record = state.record(a_target(), a_report(at=float(at), key=key))
+    assert [each.what for each in record.changes] == ["key_version"]
+    assert restored(document_of(record)).changes == record.changes
+
+
 def test_a_missing_fact_is_not_known_and_without_facts_a_document_is_damaged():
     assert restored({**USED, "facts": {"region": "westeurope"}}).recent_failures == ()
     with pytest.raises(DamagedError, match="damaged"):
