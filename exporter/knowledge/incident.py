@@ -16,7 +16,7 @@ from exporter.knowledge.code_row import Category
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reason_row import Link, Refused
 from exporter.knowledge.reasons import Reason, refusing, spreading_to
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FailedProbe
 
 
 class Page(StrEnum):
@@ -53,11 +53,12 @@ _NO_EGRESS: Final = frozenset(reason for reason in Reason if reason.row.is_of_ho
 _WITH_EGRESS: Final = frozenset(reason for reason in Reason if reason.row.link is Link.HOST and not reason.row.is_of_host)
 
 
-def page_of(step: Step, code: int | None, reason: Reason | None, *, expired: bool = False, deleted: bool = False) -> Page:
+def page_of(failure: FailedProbe, *, expired: bool = False, deleted: bool = False) -> Page:
     """Return the page of a failure.
 
     `expired` is whether the known expiry date of the credential has passed, and `deleted` whether the purge date of the key is ahead.
     """
+    step, code, reason = failure
     turned_away = _turned_away(code)
     if deleted or reason is Reason.KEY_SOFT_DELETED:
         return Page.KEY_DELETED
@@ -80,12 +81,12 @@ class Runs(NamedTuple):
     unready: int
 
 
-def counted_run(step: Step, code: int | None, reason: Reason | None, runs: Runs, readiness: Readiness) -> int:
+def counted_run(failure: FailedProbe, runs: Runs, readiness: Readiness) -> int:
     """Return the failed probes in a row that count for a page.
 
     They are not ready; or blocking, without a verdict by design; or wrap alone is throttled, or forbidden but not for the key's state.
     """
-    if step is Step.WRAP_KEY and _turned_away(code) and reason not in _KEY_STATE:
+    if failure.step is Step.WRAP_KEY and _turned_away(failure.code) and failure.reason not in _KEY_STATE:
         return runs.failures
     return runs.blocking if readiness.why in WITHOUT_VERDICT else runs.unready
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Final
 
@@ -55,11 +55,6 @@ _VERDICTS: Final[Mapping[bool, Labels]] = {True: (("verdict", "ready"),), False:
 _PATH_CHANGES: Final[Mapping[str, Labels]] = {part: (("what", part),) for part in PATH_PARTS}
 
 
-def steps_of(module: Module) -> tuple[Step, ...]:
-    """Return the steps that a probe in the mode of the module can run."""
-    return (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY) if module.mode is Mode.READ_ONLY else tuple(Step)
-
-
 @dataclass(slots=True)
 class Durations:
     """One histogram: a sum in seconds, and counts in classic and native buckets.
@@ -94,54 +89,47 @@ class TargetCounters:
         self.failures: int = 0
         self.unsteady: int = 0
         self.verdicts: dict[Labels, int] = dict.fromkeys(_VERDICTS.values(), 0)
-        self.errors: dict[Labels, int] = {}
-        self.throttled: dict[Labels, int] = {}
-        self.durations: dict[Labels, Durations] = {}
+        self.errors = defaultdict[Labels, int](int)
+        self.throttled = defaultdict[Labels, int](int)
+        self.durations = defaultdict[Labels, Durations](partial(Durations, bounds))
         self.path_changes: dict[Labels, int] = dict.fromkeys(_PATH_CHANGES.values(), 0)
         self.path: dict[str, str | None] = {}
 
     def expect(self, target: Target, module: Module) -> None:
         """Add missing counters at 0; existing ones keep their values after a reload."""
         self.both_verdicts = module.mode is not Mode.READ_ONLY
-        for step in steps_of(module):
+        for step in Step if self.both_verdicts else (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY):
             self.throttled.setdefault(STEP_LABELS[step], 0)
             self.durations.setdefault(STEP_LABELS[step], Durations(self.bounds))
             for code, steps in COUNTED:
                 if step in steps:
                     self.errors.setdefault(_error_labels(step, generation_code(code, target.generation)), 0)
 
-    def add(self, report: ProbeReport, *, maintenance: bool = False, unsteady: bool = False) -> None:
-        """Count one report; a discarded one counts only its 429 responses. `unsteady` is whether it failed without a page."""
+    def add(self, report: ProbeReport, record: TargetRecord, *, maintenance: bool = False, unsteady: bool = False) -> None:
+        """Count one report, which `record` includes; a discarded one counts only its 429 responses.
+
+        `unsteady` is whether it failed without a page.
+        """
         for result in report.steps:
             if is_throttled(result):
-                _count(self.throttled, STEP_LABELS[result.step])
+                self.throttled[STEP_LABELS[result.step]] += 1
         if report.discarded:
             return
         self.probes += 1
         self.failures += not report.success
         self.unsteady += unsteady and not maintenance
         if report.readiness.ready is not None and self.both_verdicts and not maintenance:
-            _count(self.verdicts, _VERDICTS[report.readiness.ready])
+            self.verdicts[_VERDICTS[report.readiness.ready]] += 1
         for result in report.steps:
             if result.outcome is Outcome.SKIPPED:
                 continue
             if result.code is not None:
-                _count(self.errors, _error_labels(result.step, result.code))
+                self.errors[_error_labels(result.step, result.code)] += 1
             if not result.shared and not result.disturbed:
-                step = STEP_LABELS[result.step]
-                if step not in self.durations:
-                    self.durations[step] = Durations(self.bounds)
-                self.durations[step].observe(result.duration)
-
-    def path_after(self, record: TargetRecord) -> None:
-        """Count the parts of the network path that changed since the last report."""
+                self.durations[STEP_LABELS[result.step]].observe(result.duration)
         before, self.path = self.path, path_of(record)
         for part, value in self.path.items():
             self.path_changes[_PATH_CHANGES[part]] += before.get(part) not in (None, value)
-
-
-def _count(counts: dict[Labels, int], labels: Labels) -> None:
-    counts[labels] = counts.get(labels, 0) + 1
 
 
 @lru_cache(maxsize=1024)

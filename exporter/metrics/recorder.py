@@ -10,22 +10,20 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use, names_of, probed_vaults
-from exporter.core.values import Step
 from exporter.knowledge.advice import action_line, happened, owner_of_failure
 from exporter.knowledge.causes import Cause, Failed, cause_of
 from exporter.knowledge.checks_vault import CheckOutcome, CheckResult
 from exporter.knowledge.codes import BY_CODE, CODES
 from exporter.knowledge.expiry import Source
 from exporter.knowledge.incident import CYCLES, CommonCause, Member, Page, common_causes, is_long, page_of
-from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
-from exporter.knowledge.verdict import AuxiliaryResult, deciding_failure
+from exporter.knowledge.verdict import AuxiliaryResult, FailedProbe, deciding_failure
 from exporter.metrics.counters import Budgets, SeriesOwners, TargetCounters, path_of
 from exporter.metrics.exposition import STEP_DURATIONS, Exposition, Failure, TargetBlock, base_of
 from exporter.metrics.families import (
@@ -44,7 +42,7 @@ from exporter.metrics.families import (
 )
 from exporter.metrics.own import Instruments
 from exporter.metrics.protobuf import started_at
-from exporter.metrics.spec import Level, SeriesScope, Values, one
+from exporter.metrics.spec import Group, Level, SeriesScope, Values, one
 from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
 from exporter.metrics.target_families import (
     ADVICE,
@@ -64,12 +62,11 @@ from exporter.metrics.target_families import (
     Declared,
     FailureAdvice,
     Incident,
+    RecordFacts,
     Standing,
-    Times,
     Timing,
     auxiliary_facts,
     cause_labels,
-    facts_of,
     outcome_of,
     phases_at,
     runs_of,
@@ -79,7 +76,7 @@ from exporter.metrics.text import NO_LABELS, Labels, LabelSet
 from exporter.runtime.loop import yield_with_pauses
 from exporter.state.causes import MOST_CAUSES, TARGETS_PER_SLICE, CauseGroup, Linked, cause_groups, linked, links_of
 from exporter.state.history import History
-from exporter.state.record import TargetRecord, headers_after, readiness_at
+from exporter.state.record import TargetRecord, failed_probe, headers_after, readiness_at
 
 if TYPE_CHECKING:
     from exporter.sqlserver.reading import SqlServerReading
@@ -99,42 +96,27 @@ class FailureSeries:
         self, exposition: Exposition, blocks: Mapping[str, TargetBlock], expiry: Callable[[str], float | None], *, incidents: bool
     ) -> None:
         self._exposition, self._blocks, self._expiry, self._incidents = exposition, blocks, expiry, incidents
-        self._failing: set[str] = set()
         self._shown: set[str] = set()  # ids of causes
-        self._changes = self._rendered = 0
+        self.changes = self._rendered = 0  # of what causes and incidents depend on
         self._until = math.inf  # when the page of a failure changes with time alone
         self._rendering = asyncio.Lock()
         self.now = 0.0
 
     def update(self, block: TargetBlock) -> Values:
         """Note whether the failure of a target changed with its record; return the first action if that did."""
-        name, record, report = block.target.name, block.record, block.record.last
+        record, report = block.record, block.record.last
         failed = standing = advice = None
         if report is not None and not report.success:
             failed = linked(block.target, block.module, record, report.started_at).failed
             standing = standing_of(record)
             advice = self.advice_of(block.target, report, record)
-        if failed is not None:
-            self._failing.add(name)
         before, block.failure = block.failure, Failure(failed, standing, record.region)
-        if before != block.failure:
-            self.other_changed()  # while this target counts as failing, now or before
-        if failed is None:
-            self._failing.discard(name)
+        self.changes += before != block.failure
         return block.changed(ADVICE, advice)
-
-    def other_changed(self) -> None:
-        """Note that something else changed that the incidents of failing targets depend on."""
-        self._changes += bool(self._failing)
-
-    def forget(self, name: str) -> None:
-        """Leave a target out of the causes."""
-        self.other_changed()
-        self._failing.discard(name)
 
     def is_unsteady(self, block: TargetBlock) -> bool:
         """Whether a step other than wrap failed in the last probe, and too few of them in a row for a page."""
-        standing, record = standing_of(block.record), block.record
+        standing, record = block.failure.standing, block.record
         if standing is None or not standing.run or not record.consecutive_blocking:
             return False
         return not is_long(standing.run, standing.least, deleted=self._is_deleted(record.purge_at))
@@ -149,20 +131,21 @@ class FailureSeries:
             action=action_line(failure.code, failure.reason, names, step=failure.step),
             meaning=happened(failure).replace("`", ""),
             owner=owner_of_failure(failure, BY_CODE[failure.code].owner).value,
-            page=self._page(target, failure.step, failure.code, failure.reason, report.purge_after(record.purge_at)),
+            page=self._page(target, failed_probe(report), report.purge_after(record.purge_at)),
         )
 
     async def refresh(self) -> None:
         """Render the causes and incidents if a failure changed, and let other tasks run in between."""
         async with self._rendering:
-            changes = self._changes
+            changes = self.changes
             if changes == self._rendered and self.now < self._until:
                 return
             self._rendered, self._until = -1, math.inf  # an end before the end of this leaves it to the next scrape
             blocks = list(self._blocks.values())
-            groups = await cause_groups(map(_linked, blocks if self._failing else ()))
+            is_failing = any(block.failure.failed is not None for block in blocks)
+            groups = await cause_groups(map(_linked, blocks)) if is_failing else []
             causes = {target: group.cause for group in groups for target in group.targets}
-            common = await self._common_causes(blocks, causes) if self._failing and self._incidents else {}
+            common = await self._common_causes(blocks, causes) if is_failing and self._incidents else {}
             async for block in yield_with_pauses(blocks, TARGETS_PER_SLICE):
                 if self._blocks.get(block.target.name) is block:
                     self._show_failure(block, causes.get(block.target.name), common.get(block.target.name))
@@ -175,7 +158,7 @@ class FailureSeries:
             target, standing, is_planned = block.target, block.failure.standing, block.shown.get(MAINTENANCE)
             targets += not is_planned
             if standing is not None and standing.run >= CYCLES and not is_planned and target.name in causes:
-                members.append(Member(target.name, target.vault, target.credential, causes[target.name], standing.reason))
+                members.append(Member(target.name, target.vault, target.credential, causes[target.name], standing.failure.reason))
         return await asyncio.to_thread(common_causes, members, targets)
 
     def _show_failure(self, block: TargetBlock, cause: Cause | None, common: CommonCause | None) -> None:
@@ -184,7 +167,7 @@ class FailureSeries:
         values = block.changed(CAUSE, None if failed is None else cause)
         incident = None
         if failed is not None and standing is not None:
-            page, advice = self._page(block.target, *standing[:3], block.record.purge_at), block.shown.get(ADVICE)
+            page, advice = self._page(block.target, standing.failure, block.record.purge_at), block.shown.get(ADVICE)
             values |= block.changed(ADVICE, advice and advice._replace(page=page))
             incident = self._incident(block, standing, failed.since, page, common)
             turns = self._expiry(block.target.credential), block.record.purge_at
@@ -199,10 +182,10 @@ class FailureSeries:
         pages = is_long(standing.run, standing.least, shared=common is not None, deleted=deleted)
         return Incident(since, page, common) if pages and self._incidents and not block.shown.get(MAINTENANCE) else None
 
-    def _page(self, target: Target, step: Step, code: int | None, reason: Reason | None, purge_at: float | None) -> Page:
+    def _page(self, target: Target, failure: FailedProbe, purge_at: float | None) -> Page:
         """Return the page of a failure at `now`."""
         end = self._expiry(target.credential)
-        return page_of(step, code, reason, expired=end is not None and end <= self.now, deleted=self._is_deleted(purge_at))
+        return page_of(failure, expired=end is not None and end <= self.now, deleted=self._is_deleted(purge_at))
 
     def _is_deleted(self, purge_at: float | None) -> bool:
         return purge_at is not None and purge_at > self.now
@@ -221,28 +204,6 @@ def _linked(block: TargetBlock) -> Linked:
     failed = block.failure.failed
     names = links_of(block.target, block.module, block.record, None) if failed is None else failed.names
     return Linked(block.target, names, failed)
-
-
-def probe_failure_samples(
-    target: Target,
-    module: Module,
-    report: ProbeReport,
-    record: TargetRecord,
-    *,
-    known: tuple[Failed | None, Cause | None],
-    advice: FailureAdvice | None,
-) -> Values:
-    """Return the samples of a failure in the response of /probe.
-
-    `known` is the failure of the record and its common cause. Another failure has the cause of its target alone.
-    """
-    failure = deciding_failure(report)
-    if failure is None:
-        return {}
-    failed, cause = known
-    if cause is None or failed is None or (failed.step, failed.reason) != (failure.step, failure.reason):
-        cause = cause_of(Failed(step=failure.step, reason=failure.reason, names=links_of(target, module, record, report)))
-    return ADVICE.of(advice) | CAUSE.of(cause)
 
 
 class SqlServerSeries:
@@ -311,7 +272,7 @@ class Recorder(Instruments):
     def configure(self, config: Config) -> None:
         """Apply a new configuration. The caller then adds changed targets and forgets removed ones."""
         self._config = config
-        self._failures.other_changed()
+        self._failures.changes += 1
         self._show_codes()
 
     def add_target(self, target: Target, module: Module, record: TargetRecord, *, now: float) -> None:
@@ -327,18 +288,14 @@ class Recorder(Instruments):
             counters = TargetCounters(self._bounds)
             block = TargetBlock(target, module, base_of(target), record, counters, started_at(now))
             self._blocks[target.name] = block
-            self._failures.other_changed()
+            self._failures.changes += 1
         self._failures.now = now
         block.target, block.module, block.record = target, module, record
         block.counters.expect(target, module)
         block.counters.path = path_of(record)
         block.sums = ()  # of new counters, too
-        values = self._record_values(block)
-        if record.last is not None:
-            last = structs.replace(record.last, readiness=readiness_at(target, record, now))
-            values |= TIMING.of(Timing(last, self._phases)) | block.changed(OUTCOME, outcome_of(last))
-            values |= block.changed(RUNS, runs_of(record))
-        self._exposition.show(target.name, block.base, values | self._auxiliary_values(block))
+        last = record.last and structs.replace(record.last, readiness=readiness_at(target, record, now))
+        self._exposition.show(target.name, block.base, self._values(block, last))
         self._exposition.show_counters(block)
         self._show_endpoints(target.name, {name: CERTIFICATE.of(shown) for name, shown in record.certificates.items()})
         self._tie(target)
@@ -349,7 +306,7 @@ class Recorder(Instruments):
         if self._blocks.pop(name, None) is None:
             return
         self._exposition.drop(SeriesScope.TARGET, name)
-        self._failures.forget(name)
+        self._failures.changes += 1
         for scope in _TIED:
             self._drop(scope, self._owners.replace(name, scope, ()))
         self._targets.set(len(self._blocks))
@@ -364,19 +321,15 @@ class Recorder(Instruments):
         windows = (*self._config.settings.maintenance, *block.target.maintenance)
         is_planned = any(window.contains(report.started_at) for window in windows) if windows else None
         values = block.changed(MAINTENANCE, is_planned)
-        if values:
-            self._failures.other_changed()
-        unsteady = not report.discarded and self._failures.is_unsteady(block)
-        block.counters.add(report, maintenance=bool(is_planned), unsteady=unsteady)
+        self._failures.changes += bool(values)
         if report.discarded:
             self._tainted.inc()
-            values |= TIMES.of(Times(record.last_success_at, record.next_probe_at))
+            values |= TIMES.of((record.last_success_at, record.next_probe_at))
         else:
-            block.counters.path_after(record)
-            values |= TIMING.of(Timing(report, self._phases)) | block.changed(OUTCOME, outcome_of(report))
-            values |= block.changed(RUNS, runs_of(record)) | self._record_values(block)
-            values |= self._auxiliary_values(block, report)
+            values |= self._values(block, report)
             self._show_endpoints(report.target, endpoint_samples(report))
+        unsteady = not report.discarded and self._failures.is_unsteady(block)
+        block.counters.add(report, record, maintenance=bool(is_planned), unsteady=unsteady)
         self._exposition.show(report.target, block.base, values)
         self._exposition.show_counters(block)
         self._show_budgets(self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended))
@@ -385,7 +338,7 @@ class Recorder(Instruments):
         """Render the auxiliary probes of a record; ignored for a forgotten target."""
         if (block := self._blocks.get(name)) is not None:
             block.record = record
-            self._exposition.show(name, block.base, self._auxiliary_values(block))
+            self._exposition.show(name, block.base, self._values(block))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """Render the failed preflight checks of a target; None removes them. Only the outcome `fail` counts."""
@@ -410,7 +363,7 @@ class Recorder(Instruments):
             # A target that is not measured has not succeeded. The alert of a failed run stays.
             failures, blocking, unready = (run or None for run in runs_of(block.record))
             values = block.changed(OUTCOME, None) | block.changed(RUNS, (failures, blocking, unready))
-            self._exposition.show(name, block.base, values | self._auxiliary_values(block))
+            self._exposition.show(name, block.base, values | self._values(block))
 
     def drop_verdict(self, name: str) -> None:
         """Remove the verdict of a target, because its last probe is too old."""
@@ -465,25 +418,40 @@ class Recorder(Instruments):
         """
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
-        known = (None, None) if block is None else (block.failure.failed, block.shown.get(CAUSE))
+        failed, cause = (None, None) if block is None else (block.failure.failed, block.shown.get(CAUSE))
+        step, _, reason = failed_probe(report)
+        if step is None:
+            cause = None
+        elif cause is None or failed is None or (failed.step, failed.reason) != (step, reason):
+            # Another failure than that of the record has the cause of its target alone.
+            cause = cause_of(Failed(step=step, reason=reason, names=links_of(target, module, record, report)))
         # If requested probes are counted, the record includes this one and its runs of failures.
         runs = None if self._per_target_gauges or record.last is None else runs_of(record)
         advice = self._failures.advice_of(target, report, record)
-        last_success = report.started_at if report.success else record.last_success_at
-        vault, purge_at = headers_after(record.vault, report), report.purge_after(record.purge_at)
-        values = {
-            **DECLARED.of(self._declared(target, module, report.tenant or record.tenant)),
-            **TIMING.of(Timing(report, self._phases)),
-            **OUTCOME.of(outcome_of(report)),
-            **({"ekm_last_probe_timestamp_seconds": one(record.last_probe_at)} if report.discarded else {}),
-            **TIMES.of(Times(last_success, None)),
-            **KEY.of(report.key or record.key),
-            **FACTS.of(facts_of(vault, purge_at, module.expect_path)),
-            **AUXILIARY.of(auxiliary_facts(target, record, report)),
-            **ON_DEMAND.of(report),
-            **RUNS.of(runs),
-            **probe_failure_samples(target, module, report, record, known=known, advice=advice),
+        after = structs.replace(
+            record,
+            target=target,
+            last=report,
+            credential=target.credential,
+            last_success_at=report.started_at if report.success else record.last_success_at,
+            next_probe_at=None,
+            key=report.key or record.key,
+            tenant=report.tenant or record.tenant,
+            vault=headers_after(record.vault, report),
+            purge_at=report.purge_after(record.purge_at),
+        )
+        made: dict[Group[Any], Any] = {
+            **self._made_from(target, module, after),
+            TIMING: Timing(report, self._phases),
+            OUTCOME: outcome_of(report),
+            ON_DEMAND: report,
+            RUNS: runs,
+            ADVICE: advice,
+            CAUSE: cause,
         }
+        values = {name: samples for group, value in made.items() for name, samples in group.of(value).items()}
+        if report.discarded:
+            values["ekm_last_probe_timestamp_seconds"] = one(record.last_probe_at)
         families = (*TARGET_METRICS, *PROBE_METRICS)
         page = Exposition(spec for spec in families if self._level.includes(spec.level) and not spec.is_counted)
         for base, of_target in ((base_of(target), True), (NO_LABELS, False)):
@@ -501,24 +469,27 @@ class Recorder(Instruments):
             self._owners.add(target, SeriesScope.ENDPOINT, endpoint)
             self._exposition.show(endpoint, LabelSet.from_labels(("endpoint", endpoint)), shown)
 
-    def _record_values(self, block: TargetBlock) -> Values:
-        """Return what a record and the configuration show, as far as it changed; the times always."""
-        target, module, record = block.target, block.module, block.record
+    def _values(self, block: TargetBlock, report: ProbeReport | None = None) -> Values:
+        """Return what a record and the configuration show, as far as it changed, and the first action; the times and the report always."""
+        made = self._made_from(block.target, block.module, block.record)
+        values = TIMES.of(made.pop(TIMES)) | self._failures.update(block)
+        if report is not None:
+            values |= TIMING.of(Timing(report, self._phases))
+            made |= {OUTCOME: outcome_of(report), RUNS: runs_of(block.record)}
+        for group, value in made.items():
+            values |= block.changed(group, value)
+        return values
+
+    def _made_from(self, target: Target, module: Module, record: TargetRecord) -> dict[Group[Any], Any]:
+        """Return what each group of families is made from that does not depend on one report alone."""
+        credential, vantage = self._config.credentials[target.credential], self._config.settings.vantage
         return {
-            **TIMES.of(Times(record.last_success_at, record.next_probe_at)),
-            **block.changed(KEY, record.key),
-            **block.changed(FACTS, facts_of(record.vault, record.purge_at, module.expect_path)),
-            **block.changed(DECLARED, self._declared(target, module, record.tenant)),
+            TIMES: (record.last_success_at, record.next_probe_at),
+            KEY: record.key,
+            FACTS: RecordFacts(record.vault, record.purge_at, module.expect_path),
+            DECLARED: Declared(target, module, credential, vantage, record.tenant),
+            AUXILIARY: auxiliary_facts(target, record),
         }
-
-    def _auxiliary_values(self, block: TargetBlock, report: ProbeReport | None = None) -> Values:
-        """Return what the auxiliary probes show if it changed, and the first action for a failure, which may name them."""
-        facts = auxiliary_facts(block.target, block.record, report)
-        return block.changed(AUXILIARY, facts) | self._failures.update(block)
-
-    def _declared(self, target: Target, module: Module, tenant: str | None) -> Declared:
-        credential = self._config.credentials[target.credential]
-        return Declared(target, module, credential, self._config.settings.vantage, tenant)
 
     def _show_codes(self) -> None:
         """Show the meaning of each code that can occur with the active configuration."""
@@ -536,7 +507,7 @@ class Recorder(Instruments):
         return None if credential is None else CredentialEnds(credential, self._lookups.get(name, {})).end
 
     def _show_credential(self, name: str) -> None:
-        self._failures.other_changed()
+        self._failures.changes += 1
         ends = CredentialEnds(self._config.credentials[name], self._lookups.get(name, {}))
         self._exposition.show(name, LabelSet.from_labels(("credential", name)), CREDENTIAL.of(ends))
 

@@ -6,7 +6,7 @@ record and report. An unknown value has no series; it is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -19,13 +19,12 @@ from exporter.knowledge.causes import Cause
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import start_of
 from exporter.knowledge.incident import RUN, CommonCause, Page, Runs, counted_run, least_run
-from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult, deciding_failure
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult, FailedProbe
 from exporter.metrics.counters import STEP_BOUNDS, STEP_BUCKETS, TargetCounters
 from exporter.metrics.spec import Group, Level, MetricSpec, MetricType, Retention, SeriesScope, one
 from exporter.metrics.text import Labels, Sample
-from exporter.state.record import TargetRecord
+from exporter.state.record import TargetRecord, failed_probe
 
 # Responses are about 1 KB: the body arrives with the headers, so the phase transfer is short.
 _PHASES_OF_FULL: Final = (Phase.TRANSFER,)
@@ -65,9 +64,7 @@ class ProbeOutcome(NamedTuple):
     success: bool | None
     ready: bool | None
     steps: tuple[tuple[Step, bool, float | None], ...]  # each step that was made: whether it succeeded, and its Retry-After
-    step: Step | None  # that decides a failure, with its code and reason
-    code: int | None
-    reason: Reason | None
+    failure: FailedProbe
 
 
 def outcome_of(report: ProbeReport) -> ProbeOutcome | None:
@@ -79,47 +76,32 @@ def outcome_of(report: ProbeReport) -> ProbeOutcome | None:
         for each in report.steps
         if each.outcome is not Outcome.SKIPPED
     )
-    failure = deciding_failure(report)
-    decides = (None, None, None) if failure is None else (failure.step, failure.code, failure.reason)
-    return _one_outcome(ProbeOutcome(report.success, report.readiness.ready, steps, *decides))
+    return _first_equal(ProbeOutcome(report.success, report.readiness.ready, steps, failed_probe(report)))
 
 
-@lru_cache(maxsize=256)
-def _one_outcome(outcome: ProbeOutcome) -> ProbeOutcome:
-    """Return the first of equal values: those of most targets are equal, and each target holds one."""
-    return outcome
+_first_equal: Callable[[ProbeOutcome], ProbeOutcome] = lru_cache(maxsize=256)(lambda outcome: outcome)  # each target holds one
 
 
 def _last_failure(of: ProbeOutcome) -> list[Sample]:
-    if of.step is None or of.code is None:
+    step, code, reason = of.failure
+    if step is None or code is None:
         return []
-    symbol = BY_CODE[of.code].symbol if of.code in BY_CODE else ""
-    return [((("code", str(of.code)), ("reason", of.reason or ""), ("step", of.step), ("symbol", symbol)), 1.0)]
-
-
-class Times(NamedTuple):
-    """The last known times that change with each probe."""
-
-    last_success: float | None
-    next_probe: float | None
+    symbol = BY_CODE[code].symbol if code in BY_CODE else ""
+    return [((("code", str(code)), ("reason", reason or ""), ("step", step), ("symbol", symbol)), 1.0)]
 
 
 class RecordFacts(NamedTuple):
     """The last known facts of vault and key that most probes do not change, and the network path that the module expects."""
 
-    vault: VaultHeaders | None  # None before the first header
+    vault: VaultHeaders
     purge_at: float | None
     expected: ExpectPath
 
 
-def facts_of(vault: VaultHeaders, purge_at: float | None, expected: ExpectPath) -> RecordFacts:
-    is_known = vault.region or vault.service_version or vault.connection
-    return RecordFacts(vault if is_known else None, purge_at, expected)
-
-
 def _vault(of: RecordFacts) -> list[Sample]:
-    """An unknown header has an empty label."""
-    return [] if of.vault is None else [(tuple([(name, getattr(of.vault, name) or "") for name in _HEADERS]), 1.0)]
+    """An unknown header has an empty label. There is nothing before the first header."""
+    found = [(name, getattr(of.vault, name) or "") for name in _HEADERS]
+    return [(tuple(found), 1.0)] if any(value for _, value in found) else []
 
 
 def _key(of: KeyFacts) -> list[Sample]:
@@ -142,22 +124,19 @@ def cause_labels(cause: Cause) -> Labels:
 class Standing(NamedTuple):
     """What the incident of a failure follows from: the deciding step, and the failed probes in a row, counted up to those that page."""
 
-    step: Step
-    code: int | None
-    reason: Reason | None
+    failure: FailedProbe
     run: int
     least: int
 
 
 def standing_of(record: TargetRecord) -> Standing | None:
     """Return how the present failure of a target stands; None without one."""
-    failure = None if record.last is None else deciding_failure(record.last)
-    if record.last is None or failure is None:
+    failure = failed_probe(record.last)
+    if record.last is None or failure.step is None:
         return None
     gap = None if record.next_probe_at is None or record.last_probe_at is None else record.next_probe_at - record.last_probe_at
-    run = counted_run(failure.step, failure.code, failure.reason, runs_of(record), record.last.readiness)
-    least = least_run(failure.code, interval=record.target.interval, gap=gap)
-    return Standing(failure.step, failure.code, failure.reason, min(run, RUN), least)
+    run = counted_run(failure, runs_of(record), record.last.readiness)
+    return Standing(failure, min(run, RUN), least_run(failure.code, interval=record.target.interval, gap=gap))
 
 
 def runs_of(record: TargetRecord) -> Runs:
@@ -215,31 +194,21 @@ class AuxiliaryFacts(NamedTuple):
     proof_at: float | None
 
 
-def auxiliary_facts(target: Target, record: TargetRecord, report: ProbeReport | None = None) -> AuxiliaryFacts:
-    """Return the facts that the configuration names. `report` replaces the last one of the record."""
-    last = report or record.last
-    is_current = report is not None or record.credential == target.credential
-    accepted = None if last is None or not is_current else _accepted(last)
+def auxiliary_facts(target: Target, record: TargetRecord) -> AuxiliaryFacts:
+    """Return the facts that the configuration names."""
+    token = None if record.last is None else record.last.step(Step.TOKEN)
+    is_known = token is not None and (token.outcome is Outcome.OK or token.reason in CREDENTIAL_REFUSED)
+    accepted = token.outcome is Outcome.OK if token is not None and is_known and record.credential == target.credential else None
     proof_at = record.proof_at if target.recovery_vault is not None else None
-    results = tuple(_conclusive(target, record, last)) if record.auxiliary else ()
+    results = tuple(
+        [each for each in record.auxiliary.values() if each.usable is not None and _is_configured(each, target, record)]
+    )
     return AuxiliaryFacts(target.credential, accepted, results, record.rotation_pending, proof_at)
 
 
-def _accepted(report: ProbeReport) -> bool | None:
-    """Return whether the credential was accepted; None if that is unknown."""
-    token = report.step(Step.TOKEN)
-    if token is None or token.outcome is Outcome.SKIPPED:
-        return None
-    if token.outcome is Outcome.FAILED and token.reason not in CREDENTIAL_REFUSED:
-        return None
-    return token.outcome is Outcome.OK
-
-
-def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None) -> Iterator[AuxiliaryResult]:
-    for result in record.auxiliary.values():
-        now = result.at if report is None else max(result.at, report.started_at)
-        if result.usable is not None and result.identity in configured_auxiliary(target, datetime.fromtimestamp(now, UTC).date()):
-            yield result
+def _is_configured(result: AuxiliaryResult, target: Target, record: TargetRecord) -> bool:
+    now = result.at if record.last is None else max(result.at, record.last.started_at)
+    return result.identity in configured_auxiliary(target, datetime.fromtimestamp(now, UTC).date())
 
 
 def _credentials(of: AuxiliaryFacts) -> list[Sample]:
@@ -260,7 +229,7 @@ def _retained(of: AuxiliaryFacts) -> list[Sample]:
 
 
 TIMING = Group[Timing]()
-TIMES = Group[Times]()
+TIMES = Group[tuple[float | None, float | None]]()  # last known: the last success, the next probe
 OUTCOME = Group[ProbeOutcome]()
 RUNS = Group[tuple[int | None, int | None, int | None]]()  # of failed probes, as `Runs`
 FACTS = Group[RecordFacts]()
@@ -297,7 +266,7 @@ TARGET_METRICS: Final = (
     ),
     TIMES.family(
         "ekm_next_probe_timestamp_seconds",
-        lambda of: one(of.next_probe),
+        lambda of: one(of[1]),
         Retention.NOW,
         "Start time of the next scheduled probe.",
         level=Level.FULL,
@@ -310,7 +279,7 @@ TARGET_METRICS: Final = (
     ),
     TIMES.family(
         "ekm_last_success_timestamp_seconds",
-        lambda of: one(of.last_success),
+        lambda of: one(of[0]),
         Retention.LAST_KNOWN,
         "Start time of the last probe in which every step succeeded.",
         level=Level.DEFAULT,
@@ -396,7 +365,7 @@ TARGET_METRICS: Final = (
     ),
     OUTCOME.family(
         "ekm_last_error_code",
-        lambda of: one(0 if of.success else of.code),
+        lambda of: one(0 if of.success else of.failure.code),
         Retention.PROBE,
         "Connector error code of the failed step that decides the verdict, else of the first one; 0 if the probe succeeded.",
         level=Level.DEFAULT,
@@ -582,7 +551,7 @@ TARGET_METRICS: Final = (
     ),
     FACTS.family(
         "ekm_path_as_expected",
-        lambda of: one(of.expected.met_by(of.vault.connection) if of.vault else None),
+        lambda of: one(of.expected.met_by(of.vault.connection)),
         Retention.LAST_KNOWN,
         "1 if the vault reports the network path that expect_path names, 0 if it reports another. "
         "Absent if expect_path is any or the vault reports no path.",

@@ -477,7 +477,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
 def _check(facts: Kept) -> None:
     """Raise DamagedError for states of other failures, and for a code or verdict of another version that no page can explain."""
     failed = (*facts.recent_failures, *(each.failure for each in facts.changes))
-    codes = {each.code for each in (*failed, *facts.last_failures)} - {None}
+    codes = {*(each.code for each in failed), *(each.code for each in facts.last_failures)} - {None}
     is_shown = facts.verdict is None or (facts.verdict.why in WHY and facts.verdict.stolen is None)  # a discarded one is not kept
     if len(facts.recent_failures) != failed_among(facts.recent) or not codes <= BY_CODE.keys() or not is_shown:
         raise DamagedError("is damaged (states, codes or verdict)")

@@ -18,7 +18,7 @@ from exporter.knowledge.names import Names
 from exporter.knowledge.reason_row import Link
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
-from exporter.knowledge.verdict import CREDENTIAL_REFUSED
+from exporter.knowledge.verdict import CREDENTIAL_REFUSED, FailedProbe
 from exporter.metrics.counters import COUNTED
 from exporter.metrics.families import CODE
 
@@ -192,9 +192,8 @@ class Record:
         if not isinstance(self.last, Failed) or self.is_maintained:
             return 0
         last, runs = self.last, incident.Runs(*self.runs.values())
-        return incident.counted_run(
-            Step(last.step), last.code, Reason(last.reason), runs, Readiness(ready=last.ready, why=self.why)
-        )
+        failure = FailedProbe(Step(last.step), last.code, Reason(last.reason))
+        return incident.counted_run(failure, runs, Readiness(ready=last.ready, why=self.why))
 
     @property
     def why(self) -> str:
@@ -223,8 +222,8 @@ class Record:
     def page(self, now: int) -> incident.Page:
         """The page of the present failure."""
         assert isinstance(self.last, Failed)
-        step, reason = Step(self.last.step), Reason(self.last.reason)
-        return incident.page_of(step, self.last.code, reason, expired=self.expired(now), deleted=self.deleted(now))
+        failure = FailedProbe(Step(self.last.step), self.last.code, Reason(self.last.reason))
+        return incident.page_of(failure, expired=self.expired(now), deleted=self.deleted(now))
 
     def advice(self, now: int) -> Samples:
         if isinstance(self.last, Failed):

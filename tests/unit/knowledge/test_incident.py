@@ -20,6 +20,7 @@ from exporter.knowledge.incident import (
 )
 from exporter.knowledge.reason_row import Link
 from exporter.knowledge.reasons import Reason
+from exporter.knowledge.verdict import FailedProbe
 
 HOST, ENTRA = CommonCause(Link.HOST, ""), CommonCause(Link.ENTRA, "")
 NOT_READY = Readiness(ready=False, why="not_ready")
@@ -47,7 +48,7 @@ NOT_READY = Readiness(ready=False, why="not_ready")
     ],
 )
 def test_page_follows_from_step_code_and_reason(step, code, reason, page):
-    assert page_of(step, code, reason) is page
+    assert page_of(FailedProbe(step, code, reason)) is page
 
 
 @pytest.mark.parametrize(
@@ -55,12 +56,12 @@ def test_page_follows_from_step_code_and_reason(step, code, reason, page):
     [(Reason.SECRET_WRONG, Page.EXPIRED), (Reason.SECRET_EXPIRED, Page.EXPIRED), (Reason.CONNECT_TIMEOUT, Page.NOT_READY)],
 )
 def test_known_date_that_passed_makes_a_refusal_the_expiry(reason, page):
-    assert page_of(Step.TOKEN, 3303, reason, expired=True) is page
-    assert page_of(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC, expired=True) is Page.FORBIDDEN
+    assert page_of(FailedProbe(Step.TOKEN, 3303, reason), expired=True) is page
+    assert page_of(FailedProbe(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC), expired=True) is Page.FORBIDDEN
 
 
 def test_key_that_will_be_purged_is_deleted_whatever_fails():
-    assert page_of(Step.TOKEN, 3303, Reason.SECRET_WRONG, deleted=True) is Page.KEY_DELETED
+    assert page_of(FailedProbe(Step.TOKEN, 3303, Reason.SECRET_WRONG), deleted=True) is Page.KEY_DELETED
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,10 @@ def test_key_that_will_be_purged_is_deleted_whatever_fails():
 def test_counted_run_is_that_of_the_verdict_unless_there_is_none_by_design_or_wrap_alone_is_turned_away(
     step, code, reason, why, run
 ):
-    assert counted_run(step, code, reason, Runs(failures=3, blocking=2, unready=1), Readiness(ready=None, why=why)) == run
+    assert (
+        counted_run(FailedProbe(step, code, reason), Runs(failures=3, blocking=2, unready=1), Readiness(ready=None, why=why))
+        == run
+    )
 
 
 @pytest.mark.parametrize(
