@@ -129,11 +129,7 @@ class CauseGroup:
         return -len(self.at_risk), self.cause.unsteady, not is_irreversible, self.since
 
 
-def _accept(_: str) -> bool:
-    return True
-
-
-async def cause_groups(targets: Iterable[Linked], within: Callable[[str], bool] = _accept) -> list[CauseGroup]:
+async def cause_groups(targets: Iterable[Linked], within: Callable[[str], bool] | None = None) -> list[CauseGroup]:
     """Return the causes in the order of their urgency, with the targets that are `within` a filter by their name.
 
     All targets show what a cause is, also those outside the filter. Other tasks run in between.
@@ -141,7 +137,7 @@ async def cause_groups(targets: Iterable[Linked], within: Callable[[str], bool] 
     every, failing = CauseFinder(), list[tuple[Target, Failed]]()
     async for target, names, failed in yield_with_pauses(targets, TARGETS_PER_SLICE):
         every.add(target.name, names, failed)
-        if failed is not None and within(target.name):
+        if failed is not None and (within is None or within(target.name)):
             failing.append((target, failed))
     causes = await asyncio.to_thread(every.find) if failing else {}  # tens of milliseconds for thousands of failures
     groups = dict[Cause, CauseGroup]()

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, convert, json
 from msgspec.structs import replace
 
 from exporter.config.settings import Target
-from exporter.core.values import KeyFacts, Outcome, PeerCertificate, Readiness, Step, UnixTime, VaultHeaders, marked
+from exporter.core.values import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, UnixTime, VaultHeaders, marked
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import ProbeReport
@@ -48,39 +48,14 @@ class FailureSummary(Struct, frozen=True, gc=False):
 
 def failure_summary(report: ProbeReport) -> FailureSummary:
     """Return the summary of a failed probe."""
-    failure = deciding_failure(report)
-    if failure is None:  # nothing failed, and nothing succeeded either
-        return FailureSummary(report.started_at, "", None, None, None, None)
-    facts = failure.facts
-    return FailureSummary(
-        at=report.started_at,
-        step=failure.step.value,
-        code=failure.code,
-        reason=None if failure.reason is None else failure.reason.value,
-        http_status=None if facts is None else facts.status,
-        request_id=None if facts is None else facts.request_id,
-    )
+    failure, (step, code, reason) = deciding_failure(report), failed_probe(report)  # none if nothing succeeded either
+    facts = Facts() if failure is None or failure.facts is None else failure.facts
+    return FailureSummary(report.started_at, step or "", code, reason, facts.status, facts.request_id)
 
 
 def failed_among(recent: str) -> int:
     """Return how many of the probes failed, whose states are `recent`."""
     return sum(map(recent.count, _FAILED))
-
-
-def runs_among(recent: str) -> int:
-    """Return how many runs of failures the probes have whose states are `recent`."""
-    return sum(now in _FAILED and before not in _FAILED for before, now in pairwise(" " + recent))
-
-
-def last_run(recent: str) -> int:
-    """Return how many probes failed in a row just before the ready ones at the end of `recent`."""
-    before = recent.rstrip(LETTERS[State.READY])
-    return len(before) - len(before.rstrip(_FAILED))
-
-
-def first_failed(recent: str) -> int:
-    """Return the place of the first failed probe among those whose states are `recent`; 0 without one."""
-    return next((place for place, letter in enumerate(recent) if letter in _FAILED), 0)
 
 
 def failed_probe(report: ProbeReport | None) -> FailedProbe:
@@ -130,23 +105,8 @@ class ObservedChange(Struct, frozen=True, gc=False):
         return self.what, self.before, self.after, self.subject, self.failure.code, self.failure.reason
 
 
-class Observed(NamedTuple):
-    """The failure of a probe, and the values to compare, by what changes and its subject. An empty value is unknown, and no change."""
-
-    failure: FailedProbe
-    values: Mapping[tuple[ChangeKind, str], str]
-
-
-def differences(before: Observed, after: Observed, at: float) -> list[ObservedChange]:
-    """Return the changes between known values: state, code and reason as one."""
-    failure = before.failure if after.failure == NO_FAILURE else after.failure
-    changed = [
-        ObservedChange(at, what, old, value, subject, failure if what in _VERDICT else NO_FAILURE)
-        for (what, subject), value in after.values.items()
-        if value and (old := before.values.get((what, subject))) and old != value
-    ]
-    verdict = [each for each in changed if each.what in _VERDICT]
-    return verdict[:1] + changed[len(verdict) :]
+# The failure of a probe, and the values to compare, by what changes and its subject. An empty value is unknown, and no change.
+_Observed = tuple[FailedProbe, Mapping[tuple[ChangeKind, str], str]]
 
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
@@ -304,7 +264,7 @@ class TargetRecord(Kept):
             return None
         return self.newest_version != self.target.key_version
 
-    def _observed(self) -> Observed:
+    def _observed(self) -> _Observed:
         failure = failed_probe(self.last)
         values = {
             ChangeKind.STATE: self.state or "",
@@ -315,11 +275,21 @@ class TargetRecord(Kept):
             ChangeKind.NEWEST_VERSION: self.newest_version or "",
         }
         issuers = {(ChangeKind.ISSUER, endpoint): shown.issuer for endpoint, shown in self.certificates.items()}
-        return Observed(failure, {(what, ""): str(value) for what, value in values.items()} | issuers)
+        return failure, {(what, ""): str(value) for what, value in values.items()} | issuers
 
-    def _add_changes(self, before: Observed, at: float) -> None:
-        if found := differences(before, self._observed(), at):
-            self.changes = (*self.changes, *found)[-MAX_CHANGES:]
+    def _add_changes(self, before: _Observed, at: float) -> None:
+        """Add the changes between known values: state, code and reason as one."""
+        (ended, known), (failure, values) = before, self._observed()
+        changed = [
+            ObservedChange(
+                at, what, old, value, subject, (failure if failure.step else ended) if what in _VERDICT else NO_FAILURE
+            )
+            for (what, subject), value in values.items()
+            if value and (old := known.get((what, subject))) and old != value
+        ]
+        verdict = [each for each in changed if each.what in _VERDICT]
+        if changed:
+            self.changes = (*self.changes, *verdict[:1], *changed[len(verdict) :])[-MAX_CHANGES:]
 
     def _add_state(self, report: ProbeReport, at: float, readiness: Readiness) -> None:
         """Extend or end the run of ready probes and the present state."""
@@ -352,8 +322,10 @@ def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
     """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
     if record is None or record.last is None or record.state is not State.READY:
         return None
-    ready = readiness_at(record.target, record, now).ready
-    return assess_steadiness(record.recent_failures, len(record.recent), runs_among(record.recent)) if ready else None
+    if not readiness_at(record.target, record, now).ready:
+        return None
+    runs = sum(later in _FAILED and letter not in _FAILED for letter, later in pairwise(" " + record.recent))
+    return assess_steadiness(record.recent_failures, len(record.recent), runs)
 
 
 def is_stale_at(target: Target, at: float, now: float) -> bool:
@@ -393,21 +365,18 @@ def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
 ENDED_SECONDS: Final = 3600.0  # for which a page shows that a failure has ended
 
 
-class Beginning(NamedTuple):
-    """The Unix time of the first failed probe. With `is_first_seen`, no result came shortly before: the failure may be older."""
+def beginning_of(record: TargetRecord, at: float, *, unsteady: bool) -> tuple[float, bool]:
+    """Return when the failure of a target began, whose last probe began at `at`; of an unsteady one, the first of the recent ones.
 
-    at: float
-    is_first_seen: bool
-
-
-def beginning_of(record: TargetRecord, at: float, *, unsteady: bool) -> Beginning:
-    """Return when the failure of a target began, whose last probe began at `at`; of an unsteady one, the first of the recent ones."""
+    That is a Unix time, and whether no result came shortly before it: the failure may be older.
+    """
     if not unsteady:
-        return Beginning(at, True) if record.state_since is None else Beginning(record.state_since, record.is_first_seen)
-    first, failed = first_failed(record.recent), failed_among(record.recent)
+        return (at, True) if record.state_since is None else (record.state_since, record.is_first_seen)
+    first = next((place for place, letter in enumerate(record.recent) if letter in _FAILED), 0)
+    failed = failed_among(record.recent)
     if failed <= len(record.last_failures):
-        return Beginning(record.last_failures[-failed].at, first == 0)
-    return Beginning(at - (len(record.recent) - 1 - first) * record.target.interval, first == 0)
+        return record.last_failures[-failed].at, first == 0
+    return at - (len(record.recent) - 1 - first) * record.target.interval, first == 0
 
 
 class Ended(NamedTuple):
@@ -423,7 +392,8 @@ def ended_at(record: TargetRecord | None, now: float) -> Ended | None:
     """Return the failure that ended within the last hour before `now`; None without one, and for an unsteady target."""
     if record is None or record.state is not State.READY or record.state_since is None:
         return None
-    at, run = record.state_since, last_run(record.recent)
+    before = record.recent.rstrip(LETTERS[State.READY])
+    at, run = record.state_since, len(before) - len(before.rstrip(_FAILED))  # failed in a row, just before the ready ones
     if not run or now - at > ENDED_SECONDS or unsteady_at(record, now) is not None:
         return None
     step, _, reason = record.recent_failures[-1]
