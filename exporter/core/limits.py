@@ -46,11 +46,6 @@ MARGIN = 1.25  # starts are random, so the number in flight exceeds the mean at 
 MOST_SLOTS = 100_000
 FEWEST_AUXILIARY = 8  # concurrent auxiliary probes
 FILES_OF_A_PROBE = 2  # connections to a vault and to Entra ID
-FEWEST_AT_ONCE = 8  # probes in flight on a host that is too busy for more
-MORE_AT_ONCE = 0.05  # slots that each probe adds which this host could make
-RETRY_SECONDS = 5.0  # until a probe that this host could not make is tried again; doubles each time
-LONGEST_RETRY_SECONDS = 60.0
-MOST_DOUBLINGS = 20  # longer than any interval
 
 
 def slots_for(paces: Collection[tuple[float, float]]) -> int:
@@ -78,34 +73,6 @@ def files_of(slots: int) -> int:
 def slots_within(files: int) -> int:
     """Return the most slots whose probes open no more files; 0 if there is none."""
     return bisect_right(range(1, MOST_SLOTS + 1), files, key=files_of)
-
-
-def fewer_at_once(limit: float, running: int) -> float:
-    """Return how many probes may run at once after this host could not make one: half as many as did."""
-    return max(min(limit, running) / 2, min(limit, FEWEST_AT_ONCE))
-
-
-def more_at_once(limit: float, most: int) -> float:
-    """Return how many probes may run at once after one that this host could make."""
-    return min(float(most), limit + MORE_AT_ONCE)
-
-
-def retry_after(interval: float, failed: int, draw: float, *, uncertain: bool) -> float:
-    """Return the seconds until a probe is tried again that this host could not make `failed` times in a row, at most `interval`.
-
-    With `uncertain`, the last one was made and its result may be the fault of this host. A network that is down causes such results
-    too, so each wait is twice as long. `draw` is uniform in [0, 1].
-    """
-    longest = interval if uncertain else min(interval, LONGEST_RETRY_SECONDS)
-    return min(longest, RETRY_SECONDS * 2.0 ** min(failed - 1, MOST_DOUBLINGS) * (0.5 + draw))
-
-
-def is_retried(failed: int, *, uncertain: bool, has_result: bool) -> bool:
-    """Return whether a probe is tried again before its interval that this host could not make `failed` times in a row.
-
-    A target with an earlier result gets one retry of an uncertain probe: else an outage would multiply the load of a slow host.
-    """
-    return failed == 1 or (failed > 1 and not (uncertain and has_result))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Annotated, Any, NamedTuple, Self, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
 from msgspec import Meta, Struct
 
@@ -173,6 +173,9 @@ class Step(StrEnum):
 KEY_STEPS = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 STEPS_WITH_KEY = KEY_STEPS[1:]  # they use the key
 OPERATIONS = (Step.CHALLENGE, *KEY_STEPS)  # of the vault, in one probe: the token request goes to Entra
+
+
+Endpoint = Literal["vault", "entra", "graph"]  # where a request goes, as metrics count it
 
 
 class Phase(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,16 +22,17 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
-from exporter.core.values import Step
+from exporter.core.values import Endpoint, Step
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.protobuf import NativeHistogram, messages
+from exporter.probing.schedule import Skip
 from exporter.runtime.process import is_windows
 from exporter.runtime.tasks import Shortage
 from exporter.windows.api import resources
 
 _MOST_HANDLES: Final = 16 * 1024 * 1024  # of a process, by Windows
-SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
-REQUESTED: Final = ("vault", "entra", "graph")
+SKIP_REASONS: Final = (*Skip, *Shortage)
+REQUESTED: Final[tuple[Endpoint, ...]] = get_args(Endpoint)
 _LAG: Final = "ekm_exporter_schedule_lag_seconds"
 
 
@@ -77,8 +78,9 @@ class Instruments:
         self._tainted = self._counter("ekm_exporter_probes_tainted_total")
         self._requests = self._counter("ekm_exporter_requests_total", *REQUESTED)
         self._resent = self._counter("ekm_exporter_resent_requests_total", *Step)
-        self._internal_errors = self._counter("ekm_exporter_internal_errors_total")
-        self._loop_lag = self._gauge("ekm_exporter_event_loop_lag_seconds")
+        self.internal_error = self._counter("ekm_exporter_internal_errors_total").inc
+        # Takes the callback that returns the last minute's largest lag in seconds.
+        self.watch_event_loop = self._gauge("ekm_exporter_event_loop_lag_seconds").set_function
         if is_windows():
             self._registry.register(WindowsProcessCollector())
         else:
@@ -116,24 +118,17 @@ class Instruments:
         self._lag.observe(seconds)
         self._native_lag.observe(seconds)
 
-    def skipped(self, reason: str, count: int = 1) -> None:
-        """Count scheduled probes that were not started. Raises ValueError for a reason outside SKIP_REASONS."""
-        self._skipped.labels(_one_of(SKIP_REASONS, reason)).inc(count)
+    def skipped(self, reason: Skip | Shortage, count: int = 1) -> None:
+        """Count scheduled probes that were not started."""
+        self._skipped.labels(reason.value).inc(count)
 
-    def requested(self, endpoint: str, count: int = 1) -> None:
-        """Count requests that were sent. Raises ValueError for an endpoint outside REQUESTED."""
-        self._requests.labels(_one_of(REQUESTED, endpoint)).inc(count)
+    def requested(self, endpoint: Endpoint, count: int = 1) -> None:
+        """Count requests that were sent."""
+        self._requests.labels(endpoint).inc(count)
 
     def resent(self, step: Step) -> None:
         """Count a request that was sent again on a new connection."""
         self._resent.labels(step.value).inc()
-
-    def internal_error(self) -> None:
-        self._internal_errors.inc()
-
-    def watch_event_loop(self, worst: Callable[[], float]) -> None:
-        """Set the callback that returns the last minute's largest lag in seconds."""
-        self._loop_lag.set_function(worst)
 
     def watch_state(self, is_writable: Callable[[], bool]) -> None:
         """Set the callback that returns whether the state directory can be written; without it there is no series."""
@@ -149,9 +144,3 @@ class Instruments:
             own: bytes = generate_openmetrics(self._registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
             return own
         return generate_latest(self._registry)
-
-
-def _one_of(allowed: tuple[str, ...], value: str) -> str:
-    if value not in allowed:
-        raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
-    return value

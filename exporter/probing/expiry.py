@@ -24,7 +24,7 @@ from exporter.config.usage import probing_credentials, with_lookup_credentials
 from exporter.core.connector import split_connector_secret
 from exporter.core.limits import JITTER
 from exporter.core.secrets import mask
-from exporter.core.values import HOST_IDENTITIES, Challenge, CredentialKind, Facts, Fault
+from exporter.core.values import HOST_IDENTITIES, Challenge, CredentialKind, Endpoint, Facts, Fault
 from exporter.knowledge.expiry import (
     AppCredentials,
     LookupResult,
@@ -195,7 +195,9 @@ class ExpiryLookup:
     if a source needs the network and a module's authorities cannot be loaded.
     """
 
-    def __init__(self, config: Config, *, requested: Callable[[str, int], None], tenant_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, config: Config, *, requested: Callable[[Endpoint, int], None], tenant_of: Callable[[str], str | None]
+    ) -> None:
         self._config, self._requested, self._tenant_of = config, requested, tenant_of
         self._pool = DaemonThreadPool(_THREADS, name="ekm-expiry")
         self._secrets = SecretCache(self._pool)

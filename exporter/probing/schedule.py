@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.config.settings import Target
-from exporter.core.limits import JITTER, SPACING, FirstProbes, fewer_at_once, is_retried, more_at_once, retry_after
+from exporter.core.limits import JITTER, SPACING, FirstProbes
 from exporter.knowledge.report import ProbeReport
 from exporter.runtime.loop import loop_time
 from exporter.runtime.tasks import PeriodicRunner, reported
 
+FEWEST_AT_ONCE = 8  # probes in flight on a host that is too busy for more
+MORE_AT_ONCE = 0.05  # slots that each probe adds which this host could make
+RETRY_SECONDS = 5.0  # until a probe that this host could not make is tried again; doubles each time
+LONGEST_RETRY_SECONDS = 60.0
+MOST_DOUBLINGS = 20  # longer than any interval
 TOLERATED = 3  # throttled probes in a row until the first interval is skipped: the alert must fire before that
 SKIPS = (1, 2, 4)  # intervals to skip after the third, the fourth, and each later throttled probe
-
-
-def first_delay(interval: float, starting: int, draw: float) -> float:
-    """Return the seconds until the first probe of one of `starting` targets. `draw` is uniform in [0, 1]."""
-    return draw * min(interval, SPACING * starting)
 
 
 def missed_starts(planned: float, now: float, interval: float) -> int:
@@ -88,9 +88,10 @@ class ProbeSlots:
         Probes that took their slot before the last reduction reduce nothing.
         """
         if made:
-            self._limit = more_at_once(self._limit, self._most)
-        elif made is False and taken_at > self._fewer_since:
-            self._limit, self._fewer_since = fewer_at_once(self._limit, self._running), loop_time()
+            self._limit = min(float(self._most), self._limit + MORE_AT_ONCE)
+        elif made is False and taken_at > self._fewer_since:  # half as many as ran
+            fewer = max(min(self._limit, self._running) / 2, min(self._limit, FEWEST_AT_ONCE))
+            self._limit, self._fewer_since = fewer, loop_time()
         self._free()
 
     def _free(self) -> None:
@@ -113,12 +114,12 @@ class Skip(StrEnum):
     """Why a planned start was skipped."""
 
     OVERLAP = "overlap"  # the previous probe was still running
-    BACKOFF = "backoff"  # the vault throttles requests
     STALL = "stall"  # the process was stalled
+    BACKOFF = "backoff"  # the vault throttles requests
 
 
 @dataclass(slots=True, eq=False)
-class _TargetJob:
+class TargetJob:
     """The probes of one target.
 
     `due` is the loop time of its next or current start, `failed` how often in a row this host could not make the probe.
@@ -129,6 +130,29 @@ class _TargetJob:
     throttled: int = 0  # probes in a row
     skips: int = 0  # intervals to skip before the next probe, as the vault throttles
     failed: int = 0
+
+
+def plan_next(job: TargetJob, report: ProbeReport | None, *, now: float, draw: float, has_result: bool) -> dict[Skip, int]:
+    """Plan the next start of a target after a probe that ended `now`, and return how many starts are skipped.
+
+    A probe that this host could not make is tried again soon. With a report, its result may be the fault of this host. A network that is down
+    causes such results too, so each wait is twice as long. Then a target with an earlier result gets one retry: else an outage would multiply
+    the load of a slow host. `draw` is uniform in [0, 1].
+    """
+    interval, is_uncertain = job.target.interval, report is not None
+    if job.failed == 1 or (job.failed > 1 and not (is_uncertain and has_result)):
+        longest = interval if is_uncertain else min(interval, LONGEST_RETRY_SECONDS)
+        job.due = now + min(longest, RETRY_SECONDS * 2.0 ** min(job.failed - 1, MOST_DOUBLINGS) * (0.5 + draw))
+        return {}
+    if report is not None:
+        throttled = report.throttled_facts
+        job.throttled = job.throttled + 1 if throttled else 0
+        asked = max((facts.retry_after_seconds or 0.0 for facts in throttled), default=0.0)
+        job.skips = backoff(job.throttled, asked, interval)
+    job.due += interval * (1 - JITTER + 2 * JITTER * draw)
+    overlap = missed_starts(job.due, now, interval)
+    job.due += (overlap + job.skips) * interval
+    return {Skip.OVERLAP: overlap, Skip.BACKOFF: job.skips}
 
 
 class Scheduler:
@@ -188,7 +212,7 @@ class Scheduler:
             self._without_result.discard(name)
         starting = [target for name, target in wanted.items() if name not in jobs or jobs[name].target != target]
         for target in starting:
-            old, job = jobs.get(target.name), _TargetJob(target, self._spread(target, len(starting)))
+            old, job = jobs.get(target.name), TargetJob(target, self._spread(target, len(starting)))
             if old is None:
                 self._without_result.add(target.name)
             elif old.due > loop_time():
@@ -222,9 +246,9 @@ class Scheduler:
 
     def _spread(self, target: Target, starting: int) -> float:
         """Return the loop time of the first probe of one of so many targets that start now."""
-        return loop_time() + first_delay(target.interval, starting, self._rng.random())
+        return loop_time() + self._rng.random() * min(target.interval, SPACING * starting)
 
-    async def _run(self, job: _TargetJob) -> None:
+    async def _run(self, job: TargetJob) -> None:
         """Make one probe in a slot, plan the next start, and report the result."""
         target = job.target
         if missed := missed_starts(job.due, loop_time() - target.interval, target.interval):
@@ -249,7 +273,11 @@ class Scheduler:
             self._slots.release(taken_at, made=made)
         if self._runner.jobs.get(target.name) is not job:  # a reload has removed or replaced it
             return
-        self._plan_next(job, report)
+        has_result = target.name not in self._without_result
+        skipped = plan_next(job, report, now=loop_time(), draw=self._rng.random(), has_result=has_result)
+        for reason, starts in skipped.items():
+            if starts:
+                self._on_skip(reason, starts)
         if report is not None:
             with reported(self._on_internal_error):
                 self._on_report(target, report)
@@ -257,25 +285,6 @@ class Scheduler:
             self._without_result.remove(target.name)
             self._first_results.append(loop_time())
             self._note_first_round()
-
-    def _plan_next(self, job: _TargetJob, report: ProbeReport | None) -> None:
-        target, draw, uncertain = job.target, self._rng.random(), report is not None
-        if is_retried(job.failed, uncertain=uncertain, has_result=target.name not in self._without_result):
-            job.due = loop_time() + retry_after(target.interval, job.failed, draw, uncertain=uncertain)
-            return
-        if report is not None:
-            throttled = report.throttled_facts
-            job.throttled = job.throttled + 1 if throttled else 0
-            asked = max((facts.retry_after_seconds or 0.0 for facts in throttled), default=0.0)
-            job.skips = backoff(job.throttled, asked, target.interval)
-        job.due += target.interval * (1 - JITTER + 2 * JITTER * draw)
-        self._skip(job, Skip.OVERLAP, missed_starts(job.due, loop_time(), target.interval))
-        self._skip(job, Skip.BACKOFF, job.skips)
-
-    def _skip(self, job: _TargetJob, reason: Skip, starts: int) -> None:
-        if starts:
-            job.due += starts * job.target.interval
-            self._on_skip(reason, starts)
 
     def _note_first_round(self) -> None:
         if not self._without_result:

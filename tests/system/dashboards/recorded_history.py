@@ -19,6 +19,7 @@ from exporter.knowledge.expiry import Source
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.report import StepResult
 from exporter.knowledge.verdict import AuxiliaryKind
+from exporter.probing.schedule import Skip
 from tests.support.metric_factories import (
     a_config,
     a_credential,
@@ -201,7 +202,7 @@ class Exporter:
         for _ in range(probes):
             recorder.schedule_lag(self.dice.uniform(0.001, 0.02))
         if not self.healthy and minute % 16 == 6:
-            recorder.skipped("backoff")
+            recorder.skipped(Skip.BACKOFF)
 
     def _probe(self, history: TargetHistory, minute: int, at: float) -> None:
         central = self.vantage is Vantage.CENTRAL and history.centrally is not None

@@ -31,44 +31,6 @@ def test_probes_at_once_open_no_more_files_than_are_left(files, slots):
     assert slots == 0 or limits.files_of(slots) <= files
 
 
-def test_probes_at_once_are_halved_but_not_below_the_fewest():
-    assert limits.fewer_at_once(800.0, 100) == 50.0
-    assert limits.fewer_at_once(100.0, 800) == 50.0
-    assert limits.fewer_at_once(12.0, 12) == limits.FEWEST_AT_ONCE
-    assert limits.fewer_at_once(4.0, 4) == 4.0
-
-
-def test_probes_at_once_grow_to_the_configured_number():
-    assert limits.more_at_once(20.0, 64) == pytest.approx(20.0 + limits.MORE_AT_ONCE)
-    assert limits.more_at_once(63.95, 64) == 64.0
-
-
-@pytest.mark.parametrize(("failed", "seconds"), [(1, 5.0), (2, 10.0), (3, 20.0), (4, 40.0), (5, 60.0), (5000, 60.0)])
-def test_retry_doubles_up_to_a_minute(failed, seconds):
-    assert limits.retry_after(900.0, failed, 0.5, uncertain=False) == seconds
-    assert limits.retry_after(900.0, failed, 1.0, uncertain=False) == min(60.0, 1.5 * seconds)  # the limit is after the jitter
-    assert limits.retry_after(900.0, 2, 0.0, uncertain=False) == 5.0
-
-
-@pytest.mark.parametrize(("failed", "seconds"), [(1, 5.0), (2, 10.0), (7, 320.0), (8, 640.0), (9, 900.0), (5000, 900.0)])
-def test_retry_of_an_uncertain_probe_doubles_up_to_the_interval(failed, seconds):
-    assert limits.retry_after(900.0, failed, 0.5, uncertain=True) == seconds
-
-
-def test_retry_is_never_later_than_the_interval():
-    assert {limits.retry_after(10.0, 5, draw, uncertain=uncertain) for draw in (0.5, 1.0) for uncertain in (True, False)} == {
-        10.0
-    }
-
-
-@pytest.mark.parametrize(
-    ("failed", "uncertain", "has_result", "retried"),
-    [(0, False, True, False), (1, True, True, True), (2, True, True, False), (2, True, False, True), (2, False, True, True)],
-)
-def test_an_uncertain_probe_is_retried_once_after_the_first_result(failed, uncertain, has_result, retried):
-    assert limits.is_retried(failed, uncertain=uncertain, has_result=has_result) is retried
-
-
 def first_probes(**changed):
     return limits.FirstProbes(**{"targets": 5000, "missing": 3631, "delayed": 3000, "pace": 10.0} | changed)
 

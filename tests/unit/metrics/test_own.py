@@ -83,12 +83,6 @@ def test_a_refused_reload_keeps_the_last_success_time():
     assert own_series(recorder)["ekm_exporter_config_last_reload_success_timestamp_seconds",] == START
 
 
-@pytest.mark.parametrize("method", ["skipped", "requested"])
-def test_an_unknown_reason_or_endpoint_is_an_error(method):
-    with pytest.raises(ValueError, match="'weather' is none of"):
-        getattr(a_recorder(), method)("weather")
-
-
 def test_process_and_python_have_series_without_created():
     enable_created_metrics()
     names = names_in(scrape(a_recorder(a_target())))

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.core.limits import FEWEST_AT_ONCE, slots_for
+from exporter.core.limits import slots_for
 from exporter.core.values import Fault
 from exporter.probing import schedule
-from exporter.probing.schedule import ProbeSlots, Scheduler, Skip
+from exporter.probing.schedule import FEWEST_AT_ONCE, ProbeSlots, Scheduler, Skip
 from tests.support.factories import DISCARDED, a_failure, a_fleet, a_report, a_target, a_throttled_report
 from tests.support.values import replace
 
@@ -587,10 +587,25 @@ async def test_number_of_slots_changes_at_once_and_a_reduction_stays(slots):
 INTERVAL = 60.0
 
 
-@pytest.mark.parametrize(("targets", "last"), [(1, 0.012), (100, 1.2), (5000, 60.0), (100_000, 60.0)])
-def test_first_probes_spread_over_at_most_the_interval(targets, last):
-    assert schedule.first_delay(INTERVAL, targets, 0.0) == 0.0
-    assert schedule.first_delay(INTERVAL, targets, 1.0) == pytest.approx(last)
+def pause_after(failed, report=None, *, interval=900.0, draw=0.5, has_result=True):
+    """The seconds until the next start after a probe that this host could not make so many times in a row."""
+    job = schedule.TargetJob(a_target(interval=interval), due=1000.0, failed=failed)
+    assert schedule.plan_next(job, report, now=1000.0, draw=draw, has_result=has_result).keys() <= {Skip.OVERLAP, Skip.BACKOFF}
+    return job.due - 1000.0
+
+
+@pytest.mark.parametrize(("failed", "seconds"), [(1, 5.0), (2, 10.0), (3, 20.0), (4, 40.0), (5, 60.0), (5000, 60.0)])
+def test_retry_doubles_up_to_a_minute(failed, seconds):
+    assert pause_after(failed) == seconds
+    assert pause_after(failed, draw=1.0) == min(60.0, 1.5 * seconds)  # the limit is after the jitter
+    assert pause_after(failed, interval=4.0) == 4.0
+
+
+@pytest.mark.parametrize(("failed", "seconds"), [(1, 5.0), (2, 10.0), (7, 320.0), (8, 640.0), (9, 900.0), (5000, 900.0)])
+def test_retry_of_an_uncertain_first_probe_doubles_up_to_the_interval(failed, seconds):
+    assert pause_after(failed, a_report(), has_result=False) == seconds
+    assert pause_after(failed, a_report()) == (seconds if failed == 1 else 900.0)  # with an earlier result, one retry
+    assert pause_after(0, a_report(), has_result=False) == 900.0
 
 
 @pytest.mark.parametrize(("late", "missed"), [(-5.0, 0), (0.0, 0), (0.1, 1), (60.0, 1), (60.1, 2), (3600.0, 60)])
