@@ -73,17 +73,20 @@ def vault_host(identity: str) -> str:
     unless it is 443. Raises ValueError with a message for the user.
     """
     text = identity.strip().lower()
-    if text.startswith("http://"):
-        raise ValueError("a vault accepts https only: write https:// or the name alone")
-    host, colon, port = text.removeprefix("https://").removesuffix("/").partition(":")
-    if colon and (not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > _HIGHEST_PORT):
-        raise ValueError("the port is not a number from 1 to 65535")
-    if "." not in host:
-        if not re.fullmatch(r"[a-z][a-z0-9-]{1,22}[a-z0-9]", host):
-            raise ValueError("a vault name has 3 to 24 letters, digits and hyphens and starts with a letter")
-        host = f"{host}.{CLOUDS[0].domain}"
-    if len(host) > 253 or not _HOST.fullmatch(host):
-        raise ValueError("expected a vault name, a host name, or an https URL without a path")
+    name, colon, port = text.removeprefix("https://").removesuffix("/").partition(":")
+    host, is_port = name if "." in name else f"{name}.{CLOUDS[0].domain}", re.fullmatch(r"[1-9][0-9]{0,4}", port)
+    problems = (
+        (text.startswith("http://"), "a vault accepts https only: write https:// or the name alone"),
+        (colon and (not is_port or int(port) > _HIGHEST_PORT), "the port is not a number from 1 to 65535"),
+        (
+            "." not in name and not re.fullmatch(r"[a-z][a-z0-9-]{1,22}[a-z0-9]", name),
+            "a vault name has 3 to 24 letters, digits and hyphens and starts with a letter",
+        ),
+        (len(host) > 253 or not _HOST.fullmatch(host), "expected a vault name, a host name, or an https URL without a path"),
+    )
+    for is_wrong, problem in problems:
+        if is_wrong:
+            raise ValueError(problem)
     return host if port in ("", "443") else f"{host}:{port}"
 
 
@@ -384,12 +387,13 @@ def contradiction(one: Pin, other: Pin) -> str:
     """
     same_name = one.key_name.lower() == other.key_name.lower()
     same_version = same_name and (one.key_version or "").lower() == (other.key_version or "").lower()
-    hashes = is_hash(one.thumbprint) and is_hash(other.thumbprint)
-    if one.thumbprint == other.thumbprint and not same_name:
-        return "the same thumbprint, but another key name"
-    if one.thumbprint == other.thumbprint:
-        return "the same thumbprint, but another version" if hashes and not same_version else ""
-    return "the same key version, but another thumbprint" if hashes and same_version and one.key_version else ""
+    hashes, same = is_hash(one.thumbprint) and is_hash(other.thumbprint), one.thumbprint == other.thumbprint
+    reasons = (
+        (same and not same_name, "the same thumbprint, but another key name"),
+        (same and hashes and not same_version, "the same thumbprint, but another version"),
+        (not same and hashes and same_version and one.key_version, "the same key version, but another thumbprint"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
 
 
 # Requests that a browser sends on behalf of another site. The listener defines its own hosts; `exporter.web.access` controls access.

@@ -368,13 +368,12 @@ class Readiness(Struct, frozen=True, kw_only=True, gc=False):
 
 def key_state(key: KeyFacts, now: float) -> str | None:
     """Return the state of a key version at a time: `disabled`, `expired`, `not_yet_valid`, or None for a usable key."""
-    if key.enabled is False:
-        return "disabled"
-    if key.expires is not None and key.expires <= now:
-        return "expired"
-    if key.not_before is not None and key.not_before > now:
-        return "not_yet_valid"
-    return None
+    states = (
+        (key.enabled is False, "disabled"),
+        (key.expires is not None and key.expires <= now, "expired"),
+        (key.not_before is not None and key.not_before > now, "not_yet_valid"),
+    )
+    return next((state for applies, state in states if applies), None)
 
 
 # The ways to name a key: `NAME`, `NAME/VERSION`, or the KeyUri of the registry.
@@ -432,9 +431,7 @@ def different_key(name: str, version: str | None, found: KeyFacts) -> str | None
     """
     if found.name.lower() != name.lower():
         return f"key {found.name}"
-    if version is not None and found.version.lower() != version.lower():
-        return f"version {found.version}"
-    return None
+    return f"version {found.version}" if version is not None and found.version.lower() != version.lower() else None
 
 
 # A timeout is charged to the step that used the time, not to the step that had none left.

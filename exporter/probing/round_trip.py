@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -49,8 +49,7 @@ T = TypeVar("T")
 ROUND_TRIP_BYTES = 32  # the size of a database encryption key of AES-256
 
 
-class Tokens(Protocol):
-    async def __call__(self, challenge: Challenge, *, deadline: float) -> TokenResult: ...
+Tokens = Callable[..., Awaitable[TokenResult]]  # the token for a challenge until `deadline`, a loop time
 
 
 @dataclass(frozen=True, slots=True)
