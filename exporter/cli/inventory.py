@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import ssl
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from exporter.cli.flags import exporter_flags, exporters_of
@@ -114,9 +115,8 @@ def read_named_servers(args: argparse.Namespace, sources: Sources) -> None:
     if not is_installed("sql"):
         raise SourceError(NEEDED)
     access = SqlServerAccess(_login(args), _context(args), args.sql_timeout)
-    progress = _Progress(len(names))
-    documents = read_servers(names, access, parallel=args.sql_parallel, progress=progress.show)
-    progress.end()
+    with _progress(len(names)) as show:
+        documents = read_servers(names, access, parallel=args.sql_parallel, progress=show)
     for name, document in zip(names, documents, strict=True):
         sources.add(document, name.text, direct=True)
 
@@ -179,27 +179,25 @@ def _context(args: argparse.Namespace) -> ssl.SSLContext:
         raise SourceError(f"--sql.ca.file: {args.sql_ca_file}: no certificate in PEM") from None
 
 
-class _Progress:
-    """One line on standard error: it counts on a terminal, and appears now and then elsewhere."""
+_EVERY = 5.0  # seconds between lines that stay
 
-    _EVERY = 5.0  # seconds between lines that stay
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._live = sys.stderr.isatty()
-        self._line = ""
-        self._shown = time.monotonic()
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[int, int], None]]:
+    """Yield what shows one line on standard error: it counts on a terminal, and appears now and then elsewhere."""
+    is_live, line, shown = sys.stderr.isatty(), "", time.monotonic()
 
-    def show(self, done: int, failed: int) -> None:
-        self._line = f"{done} of {self._total} read, {failed} failed"
-        if self._live:
-            print(f"\r{self._line}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - self._shown >= self._EVERY and done < self._total:
-            self._shown = time.monotonic()
-            print(self._line, file=sys.stderr, flush=True)
+    def show(done: int, failed: int) -> None:
+        nonlocal line, shown
+        line = f"{done} of {total} read, {failed} failed"
+        if is_live:
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - shown >= _EVERY and done < total:
+            shown = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
 
-    def end(self) -> None:
-        print("" if self._live else self._line, file=sys.stderr, flush=True)
+    yield show
+    print("" if is_live else line, file=sys.stderr, flush=True)
 
 
 # The flags of `inventory` that read running exporters.

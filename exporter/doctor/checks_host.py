@@ -25,7 +25,7 @@ from exporter.doctor.host_rules import HostFacts, HostInstance, Unreadable
 from exporter.explain.event import LoggedEvent, explain_event, read_event_xml
 from exporter.explain.explanation import Explanation
 from exporter.explain.known_texts import windows_error
-from exporter.knowledge.checks import BY_NAME, Finding, blocked, combined, failed, passed, skipped, unknown, warned
+from exporter.knowledge.checks import BY_NAME, Finding, blocked, combined, failed, first_of, passed, skipped, unknown, warned
 from exporter.knowledge.checks_host import SqlRight, missing_right
 from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.knowledge.code_row import NO_EVENTS, WRITE_EVENTS, Category
@@ -47,11 +47,11 @@ def connection(evidence: Evidence) -> Finding:
     """Report the SQL Servers that were not reached or not read."""
     servers = evidence.sql_servers or ()
     lost = [f"{reading.address}: {reading.failure}" for reading in servers if reading.failure and not reading.refused]
-    if not servers:
-        return skipped(_NONE)
-    if lost:
-        return failed(_joined(lost, "; "), codeless=True)
-    return passed(f"encrypted and verified: {_joined(map(_name, servers))}")
+    return first_of(
+        (not servers, skipped(_NONE)),
+        (lost, failed(_joined(lost, "; "), codeless=True)),
+        (True, passed(f"encrypted and verified: {_joined(map(_name, servers))}")),
+    )
 
 
 def login(evidence: Evidence) -> Finding:
@@ -108,11 +108,12 @@ def proof(evidence: Evidence, readings: Readings) -> Finding:
     text = _joined(
         (f"{each.server}: {'; '.join(filter(None, (proof_text(each, now), codes_text(each, now))))}" for each, now in shown), "; "
     )
-    if bad:
-        return failed(text, codeless=True, actions=tuple(_proof_actions(evidence, bad)))
-    if due:
-        return warned(text)
-    return passed(text) if proofs else skipped("no key in use")
+    return first_of(
+        (bad, failed(text, codeless=True, actions=tuple(_proof_actions(evidence, bad)))),
+        (due, warned(text)),
+        (proofs, passed(text)),
+        (True, skipped("no key in use")),
+    )
 
 
 def closed(_evidence: Evidence, readings: Readings) -> Finding:

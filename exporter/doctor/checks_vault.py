@@ -141,18 +141,25 @@ def _wrong_claim(evidence: Evidence) -> Finding | None:
     claims, challenge = evidence.claims, evidence.challenge
     if claims is None or challenge is None:
         return None
-    named = (claims.audience or "").rstrip("/").lower()
-    # An audience may also be the service's application id: then only the vault's response shows whether it is right.
-    if named != challenge.resource.rstrip("/").lower() and not _GUID.fullmatch(named):
-        text = f"the token is for {claims.audience}, the vault requires {challenge.resource}"
-        return failed(text, reason=Reason.TOKEN_WRONG_AUDIENCE)
-    issuing = (claims.tenant or "").lower()
-    if issuing and _GUID.fullmatch(challenge.tenant.lower()) and issuing != challenge.tenant.lower():
-        return failed("the token is from another tenant than the vault's", reason=Reason.TOKEN_WRONG_ISSUER)
-    own = (evidence.secret.client_id or "").lower()
-    if claims.application is not None and own and claims.application.lower() != own:
-        return failed("the token is for another application")
-    return None
+    named, issuing, own = ((each or "").lower() for each in (claims.audience, claims.tenant, evidence.secret.client_id))
+    tenant_of_vault, audience_of_vault = challenge.tenant.lower(), challenge.resource.rstrip("/").lower()
+    other = f"the token is for {claims.audience}, the vault requires {challenge.resource}"
+    rows = (
+        (
+            # An audience may also be the service's application id: then only the vault's response shows whether it is right.
+            named.rstrip("/") != audience_of_vault and not _GUID.fullmatch(named.rstrip("/")),
+            failed(other, reason=Reason.TOKEN_WRONG_AUDIENCE),
+        ),
+        (
+            issuing and _GUID.fullmatch(tenant_of_vault) and issuing != tenant_of_vault,
+            failed("the token is from another tenant than the vault's", reason=Reason.TOKEN_WRONG_ISSUER),
+        ),
+        (
+            claims.application is not None and own and claims.application.lower() != own,
+            failed("the token is for another application"),
+        ),
+    )
+    return next((finding for applies, finding in rows if applies), None)
 
 
 def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
@@ -183,13 +190,14 @@ def credential_expiry(evidence: Evidence) -> Finding:
     expiry, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
     when, is_declared = f"{day(expiry)} ({source})", source is Source.DECLARED
     reason = Reason.CERTIFICATE_EXPIRED if kind is CredentialKind.CLIENT_CERTIFICATE else Reason.SECRET_EXPIRED
-    if expiry <= evidence.now and not evidence.granted:
-        return failed(f"expired on {when}", reason=reason, step=Step.TOKEN)
-    if expiry <= evidence.now:
-        shown = f"declared as expired on {day(expiry)}" if is_declared else f"expired on {when}"
-        return warned(f"{shown}, yet Entra issues tokens: correct {'expires_on' if is_declared else 'that source'}")
-    near = expiry - evidence.now < EXPIRY_WARN
-    return warned(f"expires on {when}", code=3303, reason=reason) if near else passed(f"expires on {when}")
+    left, shown = expiry - evidence.now, f"declared as expired on {day(expiry)}" if is_declared else f"expired on {when}"
+    wrong = f"{shown}, yet Entra issues tokens: correct {'expires_on' if is_declared else 'that source'}"
+    return first_of(
+        (left <= 0 and not evidence.granted, failed(f"expired on {when}", reason=reason, step=Step.TOKEN)),
+        (left <= 0, warned(wrong)),
+        (left < EXPIRY_WARN, warned(f"expires on {when}", code=3303, reason=reason)),
+        (True, passed(f"expires on {when}")),
+    )
 
 
 # The key, its permissions and the round trip.
@@ -269,12 +277,12 @@ def permission_list(evidence: Evidence) -> Finding:
     facts = evidence.listing
     if facts is None:
         return step_finding(evidence, Step.TOKEN, "permission_list") or unknown("no request was sent")
-    if facts.fault is Fault.NONE:
-        return passed("allowed")
-    if owned(evidence, "firewall") is not None:
-        return blocked("firewall")
-    is_refused = facts.status == HTTPStatus.FORBIDDEN
-    return warned("not allowed; the connector does not need it") if is_refused else unknown(facts.fault.replace("_", " "))
+    return first_of(
+        (facts.fault is Fault.NONE, passed("allowed")),
+        (owned(evidence, "firewall"), blocked("firewall")),
+        (facts.status == HTTPStatus.FORBIDDEN, warned("not allowed; the connector does not need it")),
+        (True, unknown(facts.fault.replace("_", " "))),
+    )
 
 
 def round_trip(evidence: Evidence) -> Finding:
@@ -442,9 +450,11 @@ def clock(evidence: Evidence) -> Finding:
     how = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the services"
     if refused is not None:
         return replace(refused, detail=f"{how}; {refused.detail}")
-    if abs(skew) > SKEW_FAIL:
-        return failed(how, codeless=evidence.credential.kind not in _SIGNED)
-    return warned(how) if abs(skew) > SKEW_WARN else passed(how)
+    return first_of(
+        (abs(skew) > SKEW_FAIL, failed(how, codeless=evidence.credential.kind not in _SIGNED)),
+        (abs(skew) > SKEW_WARN, warned(how)),
+        (True, passed(how)),
+    )
 
 
 # Only SQL Server stores the thumbprint together with the public key. This host can find a contradiction, never a proof.

@@ -372,20 +372,24 @@ def _address(proxy: str) -> str:
 
 def tls_settings(settings: TlsSettings) -> Finding:
     """Assess whether programs may use TLS 1.2 with a cipher suite of Azure."""
-    found, fips = list[Finding](), ["FIPS mode is on"] if settings.fips else []
-    if settings.enabled == 0:
-        found.append(failed("TLS 1.2 is disabled for clients"))
-    elif settings.disabled_by_default == 1:
-        found.append(warned("TLS 1.2 is off by default for clients"))
-    suites = None if settings.suites is None else [suite.strip() for suite in settings.suites.upper().split(",")]
+    fips = ["FIPS mode is on"] if settings.fips else []
+    suites = [] if settings.suites is None else [suite.strip() for suite in settings.suites.upper().split(",")]
     # The vault's certificates are RSA, and Azure accepts no key exchange without forward secrecy.
-    if suites is not None and not any(suite.startswith(("TLS_ECDHE_RSA_WITH_AES_", "TLS_AES_")) for suite in suites):
-        found.append(warned("the policy about cipher suites has no suite that Azure accepts: TLS_ECDHE_RSA_WITH_AES_..."))
-    found += [
-        warned(f"the Internet settings of {account} leave out TLS 1.2")
-        for account, protocols in (settings.protocols or {}).items()
-        if protocols is not None and not protocols & (_TLS_1_2 | _TLS_1_3)
-    ]
+    is_usable = any(suite.startswith(("TLS_ECDHE_RSA_WITH_AES_", "TLS_AES_")) for suite in suites)
+    no_suite = "the policy about cipher suites has no suite that Azure accepts: TLS_ECDHE_RSA_WITH_AES_..."
+    rows = (
+        (settings.enabled == 0, failed("TLS 1.2 is disabled for clients")),
+        (settings.enabled != 0 and settings.disabled_by_default == 1, warned("TLS 1.2 is off by default for clients")),
+        (suites and not is_usable, warned(no_suite)),
+        *(
+            (
+                protocols is not None and not protocols & (_TLS_1_2 | _TLS_1_3),
+                warned(f"the Internet settings of {account} leave out TLS 1.2"),
+            )
+            for account, protocols in (settings.protocols or {}).items()
+        ),
+    )
+    found = [finding for applies, finding in rows if applies]
     return combined(*found, *map(passed, fips)) if found else passed(", ".join(("TLS 1.2 is enabled", *fips)))
 
 

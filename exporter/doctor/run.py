@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -244,15 +244,10 @@ def _summary(results: Sequence[CheckResult], *, verbose: bool) -> Iterator[str]:
         yield f"More about it: ekm-exporter explain {code}"
     elif not own:  # SQL Server shows what it fails at
         yield "SQL Server would show no code for this."
-    yield from map(wrap, _advice(failures))
-
-
-def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
-    """Return the warning against a restart, or else the effect of each failure."""
-    if any(one.code is not None and _moment(one) in _STOPS_OPENING for one in failures):
-        return (_ADVICE,)
+    # The warning against a restart, or else the effect of each failure.
+    stops = any(one.code is not None and _moment(one) in _STOPS_OPENING for one in failures)
     effects = (_MOMENT_TEXTS.get(_moment(one)) if one.code is not None else BY_NAME[one.check].effect for one in failures)
-    return dict.fromkeys(each for each in effects if each)
+    yield from map(wrap, [_ADVICE] if stops else dict.fromkeys(filter(None, effects)))
 
 
 def _moment(result: CheckResult) -> FailureMoment:
