@@ -152,13 +152,12 @@ def _records(report: FileReport) -> Iterator[str]:
         except StopIteration:
             return
         except (OSError, RuntimeError, ValueError):
+            text = None
+        if text is None or len(text) > _LONGEST_RECORD:
             report.unreadable += 1
-            continue
-        if len(text) > _LONGEST_RECORD:
-            report.unreadable += 1
-            continue
-        report.records += 1
-        yield text
+        else:
+            report.records += 1
+            yield text
     if report.records > most:
         report.note = "has more records than fit into its size: the rest was not read"
     else:

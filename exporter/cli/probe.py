@@ -129,7 +129,10 @@ def run(args: argparse.Namespace) -> int:
             raise Refusal("no probe was made, because no thread was free to resolve a host name: try again", INTERNAL)
         now, success = time.time(), result.report.success
         if args.bundle is not None:
-            args.bundle.write_bytes(_archive(config, result, now=now))
+            record, expiries = result.record, [expiry for each in result.expiries.values() for expiry in each]
+            record.history.add(result.report, 1, most_bytes=float("inf"))
+            bundle = collect_bundle(config, record.target, record, expiries, version=__version__, now=now)
+            args.bundle.write_bytes(archive(bundle))
     if args.bundle is not None:
         print(f"{args.bundle}: {'every step succeeded' if success else 'a step failed'}. Read the file before you send it.")
     elif args.ticket:
@@ -158,13 +161,6 @@ def _reserved(path: Path) -> Iterator[None]:
     except BaseException:
         path.unlink()
         raise
-
-
-def _archive(config: Config, result: ProbeOnceResult, *, now: float) -> bytes:
-    record = result.record
-    record.history.add(result.report, 1, most_bytes=float("inf"))
-    expiries = [expiry for each in result.expiries.values() for expiry in each]
-    return archive(collect_bundle(config, record.target, record, expiries, version=__version__, now=now))
 
 
 def as_text(config: Config, result: ProbeOnceResult, *, now: float) -> str:

@@ -180,18 +180,14 @@ def _unused(config: Config, declared: Declarations, _: date) -> Advice:
                 yield section.location, f"no target uses this {kind}: remove it, or use it"
 
 
-def _proxied_private_path(target: Target, config: Config, _: date) -> Rows:
-    module = config.modules[target.module]
-    is_proxied = module.proxy is not None and not module.proxy.leaves_out(target.vault.partition(":")[0])
+def _settings(target: Target, config: Config, today: date) -> Rows:
+    own = config.modules[target.module]
+    is_proxied = own.proxy is not None and not own.proxy.leaves_out(target.vault.partition(":")[0])
     yield (
-        module.expect_path is ExpectPath.PRIVATE and is_proxied,
+        own.expect_path is ExpectPath.PRIVATE and is_proxied,
         "module",
         "expect_path is private, but the proxy gets the vault's requests: name the vault in no_proxy",
     )
-
-
-def _other_trust(target: Target, config: Config, _: date) -> Rows:
-    own = config.modules[target.module]
     for name in target.modules:
         other = [key for key, value in _TRUST.items() if value(config.modules[name]) != value(own)]
         difference = f"module {name} differs from module {own.name} in {', '.join(other)}"
@@ -200,18 +196,12 @@ def _other_trust(target: Target, config: Config, _: date) -> Rows:
             "modules",
             f"{difference}, so a request to /probe can send this target's secret there: remove the module unless you want that",
         )
-
-
-def _long_interval(target: Target, _config: Config, _: date) -> Rows:
     longest, page = durations.write(ALERTED_SECONDS), durations.write(4 * target.interval)
     yield (
         target.interval > ALERTED_SECONDS,
         "interval",
         f"longer than {longest}, so the shipped alerts are late: a fault pages after {page}, a burning error budget perhaps never",
     )
-
-
-def _dates(target: Target, _: Config, today: date) -> Rows:
     yield target.backup_on is not None and target.backup_on > today, "backup_on", "is in the future: correct the date"
     for retained in target.retained_versions:
         yield (
@@ -219,21 +209,18 @@ def _dates(target: Target, _: Config, today: date) -> Rows:
             "retained_versions",
             f"{retained.key_name} was needed until {retained.until}: remove this entry, or correct the date",
         )
-
-
-def _unlisted_instances(target: Target, config: Config, _: date) -> Rows:
-    problem = "is not under sql_servers, though others of this target are: add it, or correct its labels"
-    unlisted = unlisted_instances(target, config.sql_servers.values())
-    return ((True, "instances", f"{server_name(instance)} {problem}") for instance in unlisted)
+    for instance in unlisted_instances(target, config.sql_servers.values()):
+        name = server_name(instance)
+        yield (
+            True,
+            "instances",
+            f"{name} is not under sql_servers, though others of this target are: add it, or correct its labels",
+        )
 
 
 _PER_TARGET: tuple[Callable[[Target, Config, date], Rows], ...] = (
     no_verdict,
-    _proxied_private_path,
-    _other_trust,
-    _long_interval,
-    _dates,
-    _unlisted_instances,
+    _settings,
     weak_proof,
 )
 
