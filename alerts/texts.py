@@ -11,7 +11,6 @@ from typing import Final
 
 from exporter.knowledge.code_row import (
     DO_NOT_RESTART,
-    SHOW_CHANGES,
     WATCH_THE_LOG,
     WHILE_IT_LASTS,
     WITHOUT_THE_KEY,
@@ -25,7 +24,8 @@ _FILLED: Final = re.compile(r"(\w+)=(?:%q|~'\(%s\)\?')")
 # Throttling comes in waves: a probe between two of them succeeds.
 _QUIET: Final = "ten minutes pass without 429; then repeat the log backups"
 # One sentence for all targets of a page, of which some may show nothing about databases.
-_DO_NOT: Final = f"Not known for a canary, an unpinned target or another host's identity. {DO_NOT_RESTART}"
+_PROOF: Final = "It is over when a probe succeeds and each node makes a log backup; after ALTER CREDENTIAL, prove.sql shows it two hours later."
+_DO_NOT: Final = f"Not known for a canary, an unpinned target or another host's identity. {DO_NOT_RESTART} {_PROOF}"
 
 
 def _query(query: str) -> str:
@@ -69,7 +69,7 @@ def _paged(page: str) -> str:
     return _failures("", f"and on(instance,target) target:ekm_incident:page{{{_CREDENTIAL},page='{page}'}}", _AT_SIGN_IN)
 
 
-_SAYS: Final = "First: {{ .Labels.action }}."
+_SAYS: Final = "Acts: DBA. First: {{ .Labels.action }}."
 
 
 def _sql_says(about: str, more: str = "", says: str = "") -> str:
@@ -99,7 +99,6 @@ _TEXTS: Final[Mapping[str, str]] = {
     "CAREFUL": f"{WITHOUT_THE_KEY} {_DO_NOT}",
     "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}".replace("a probe succeeds", _QUIET),
     "FROM_THEN_ON": WITHOUT_THE_KEY.replace("Now: ", "From then on: ", 1),
-    "SHOW_CHANGES": SHOW_CHANGES.strip("`"),
     "SERVERS": _servers("{target=%q,vault=%q}[@{HOLD}])"),
     "CREDENTIAL_SERVERS": _servers(
         f"[@{{HOLD}}]) and on (instance, target) (target:ekm_target_info:labels{{{_CREDENTIAL}}} or target:ekm_incident:page{{{_CREDENTIAL}}})"

@@ -335,6 +335,16 @@ class FirstAction(NamedTuple):
 
 
 _NAMED_ACTIONS: Final = (Category.IDENTITY, Category.NETWORK, Category.PERMISSION, Category.HOST)
+_OVER: Final = {
+    "backups": "a log backup finishes; after ALTER CREDENTIAL, one that begins two hours later: `ekm-exporter script prove.sql` makes one",
+    "closed": "sys.databases shows ONLINE",
+    "log": "a log backup finishes, and the log has room",
+}
+# Without a name: whoever reads an alert copies it as it is.
+_WRITERS: Final = (
+    "SELECT TOP (5) DB_NAME(d.database_id), s.session_id, d.database_transaction_log_bytes_used FROM sys.dm_tran_database_transactions AS d"
+    " JOIN sys.dm_tran_session_transactions AS s ON s.transaction_id = d.transaction_id ORDER BY 3 DESC;"
+)
 _FLAG: Final = {
     True: f"Trace flag {TRACE_FLAG} is on: new virtual log files (VLF) need no vault",
     False: f"Trace flag {TRACE_FLAG} is off: each new virtual log file (VLF) needs the vault, so the database may lose access before that",
@@ -348,8 +358,9 @@ def first_actions(watch: Watch, server: WatchedServer, now: float) -> Iterator[F
     found += [("closed", name, "", _about_closed(server, name, watch.closed[name])) for name in sorted(server.closed)]
     found += [("log", name, "", _about_log(server, name)) for name in full_at(watch, server, now)]
     vault_side = verdicts_text(server.targets)
+    tested = f". On that host, ekm-exporter probe {server.targets[0].name} --config.file FILE tests it" if server.targets else ""
     for about, database, shows, action in found:
-        yield FirstAction(about, database, shows, f"{action}. Vault side: {vault_side}")
+        yield FirstAction(about, database, shows, f"{action}. It is over when {_OVER[about]}. Vault side: {vault_side}{tested}")
     reading = server.reading
     errors = sorted(reading.document.errors)
     if not reading.read_at or reading.failure or errors:
@@ -372,16 +383,23 @@ def _about_backups(server: WatchedServer, since: float) -> tuple[str, str]:
     if not codes:
         return (
             f": the login of a key has no credential{named}",
-            "add the credential to the login: `verify.sql`, part 2, has the names",
+            "add the credential to the login: `ekm-exporter script verify.sql`, part 2, has the names",
         )
     shows = f" with code {listed(dict.fromkeys(each.code for each in codes))}{named}"
     category = None if codes[0].known is None else codes[0].known.category
     if category not in _NAMED_ACTIONS:
         return shows, f"ekm-exporter explain {codes[0].code}"
-    what = SERVER_ACTIONS[category].what.format(
-        server="this SQL Server", target=server.targets[0].name if server.targets else "TARGET"
+    target, credential = (
+        ("TARGET", "its target") if not server.targets else (server.targets[0].name, server.targets[0].credential)
     )
-    return shows, what[0].lower() + what[1:]
+    what = SERVER_ACTIONS[category].what.format(server="this SQL Server", target=f"{target} --config.file FILE")
+    has_file = category is Category.IDENTITY
+    secret = (
+        f": its first lines have the commands, and the configuration has the secret's file, at credential {credential}"
+        if has_file
+        else ""
+    )
+    return shows, f"{what[0].lower()}{what[1:]}{secret}"
 
 
 def _about_closed(server: WatchedServer, name: str, since: float) -> str:
@@ -408,7 +426,7 @@ def _about_closed(server: WatchedServer, name: str, since: float) -> str:
 def _about_log(server: WatchedServer, name: str) -> str:
     is_stalled = any(space.database == name and space.stalled_at is not None for space in log_spaces(server.reading))
     notes = (
-        f"{STOP_WRITERS[0].lower()}{STOP_WRITERS[1:]}: ekm-exporter docs what-needs-the-vault#if-the-log-fills-up",
+        f"{STOP_WRITERS[0].lower()}{STOP_WRITERS[1:]}, as this shows: {_WRITERS} Then ekm-exporter docs what-needs-the-vault#if-the-log-fills-up",
         "The database may no longer write: its log no longer grows" if is_stalled else "",
         _FLAG[flag_is_on(server.reading, TRACE_FLAG)],
         "" if "errors" in server.reading.read_at else "The exporter cannot read the error log, so another cause is possible",

@@ -119,7 +119,7 @@ async def test_secret_changed_in_sql_server_pages_though_the_probe_is_green(obse
     text = story.text(150, BACKUPS)
     assert "backups of encrypted databases on CHANGED (n1) fail with code 3303." in text
     assert "No backup finished since of: [changed]" in text
-    assert "First: write the present secret with `ekm-exporter script alter-credential.sql`." in text
+    assert "First: write the present secret with `ekm-exporter script alter-credential.sql`: its first lines" in text
     assert "Vault side: changed ready, seen from a central host." in text
     assert all("vault side ready" in page for page in story.pages.values())
     altered = "CHANGED on n1: not proven since the credential was altered at"
@@ -136,9 +136,9 @@ async def test_login_without_a_credential_is_a_ticket_then_a_page(observed):
     story = observed["keyless"]
     assert story.alerts() == {"EkmSqlKeyWithoutCredential", BACKUPS}
     assert (story.fires("EkmSqlKeyWithoutCredential"), story.fires(BACKUPS)) == ((90, 150), (100, 140))
-    assert "on KEYLESS (n1) has no credential. First: add one" in story.text(130, "EkmSqlKeyWithoutCredential")
+    assert "on KEYLESS (n1) has no credential. Acts: DBA. First: add one" in story.text(130, "EkmSqlKeyWithoutCredential")
     assert (
-        "on KEYLESS (n1) fail: the login of a key has no credential. No backup finished since of: [keyless]. First: add the"
+        "on KEYLESS (n1) fail: the login of a key has no credential. No backup finished since of: [keyless]. Acts: DBA. First: add the"
         in story.text(130, BACKUPS)
     )
     assert "but login [tde-login] has no credential, so SQL Server cannot sign in to the vault." in story.pages[130]
@@ -190,7 +190,7 @@ async def test_revoked_right_keeps_the_rows_and_is_named(observed):
     story = observed["revoked"]
     assert story.alerts() == {"EkmSqlNotRead"}
     assert story.fires("EkmSqlNotRead") == (110, 1620)  # granted at 1670
-    assert "The exporter cannot read REVOKED (n1): sections not read: backups, history. First:" in story.text(
+    assert "The exporter cannot read REVOKED (n1): sections not read: backups, history. Acts: DBA. First:" in story.text(
         1620, "EkmSqlNotRead"
     )
     last = story.value(60, FINISHED, 'type="log"')
@@ -297,7 +297,10 @@ async def test_message_without_a_code_is_not_ready_while_backups_fail(observed):
     assert story.alerts() == {BACKUPS}
     assert story.fires(BACKUPS) == (120, 150)
     text = story.text(140, BACKUPS)
-    assert "fail with code 33027. No backup finished since of: [messages]. First: ekm-exporter explain 33027." in text
+    assert (
+        "fail with code 33027. No backup finished since of: [messages]. Acts: DBA. First: ekm-exporter explain 33027. It is over when a log backup finishes"
+        in text
+    )
     assert [gate(story, minute) for minute in (80, 140, 200)] == [READY, (1, "not_ready", ["backups_fail"]), READY]
     assert "error log shows message 33027 since 07:32 UTC, and backups fail, although the" in story.answers[140, "n1"].text
     assert (proof(story, 140)["state"], proof(story, 140)["codes_since"]) == ("failing", ["33027"])
@@ -383,7 +386,9 @@ async def test_log_that_stops_growing_keeps_its_alert(observed):
     stalled = r"The log of \[stalled\] has not grown since 07:\d\d UTC, when its next virtual log file \(VLF\) was due: the database may no longer write\."
     assert re.search(stalled, story.pages[150])
     assert proof(story, 150)["log_full_in_seconds"] is not None
-    stuck = "rate. First: stop what writes much: ekm-exporter docs what-needs-the-vault#if-the-log-fills-up. The database may no longer write: its log no longer grows. "
+    first = "rate. Acts: DBA. First: stop what writes much, as this shows: SELECT TOP (5) DB_NAME(d.database_id)"
+    stuck = "#if-the-log-fills-up. The database may no longer write: its log no longer grows. "
+    assert first in story.text(150, FULL)
     assert stuck in story.text(150, FULL)
     assert "may no longer write" not in observed["entra"].text(300, FULL)
     assert "has not grown" not in story.pages[230]

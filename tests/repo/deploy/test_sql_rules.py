@@ -329,10 +329,10 @@ def said(about, action, database="", shows=""):
 @pytest.mark.parametrize(
     ("name", "more", "text"),
     [
-        ("EkmSqlDatabaseNotOpened", said("closed", "read it", "sales"), "sales on SQLPRD01 (n1) is RECOVERY PENDING. First: read it."),
-        ("EkmSqlBackupsFail", said("backups", "write it", shows=" with code 3303"), "on SQLPRD01 (n1) fail with code 3303. First: write it."),
-        ("EkmSqlLogFillsUp", said("log", "free it", "pay"), "at its present rate. First: free it."),
-        ("EkmSqlNotRead", said("reading", "check it", shows="it was never read"), "cannot read SQLPRD01 (n1): it was never read. First: check it."),
+        ("EkmSqlDatabaseNotOpened", said("closed", "read it", "sales"), "sales on SQLPRD01 (n1) is RECOVERY PENDING. Acts: DBA. First: read it."),
+        ("EkmSqlBackupsFail", said("backups", "write it", shows=" with code 3303"), "on SQLPRD01 (n1) fail with code 3303. Acts: DBA. First: write it."),
+        ("EkmSqlLogFillsUp", said("log", "free it", "pay"), "at its present rate. Acts: DBA. First: free it."),
+        ("EkmSqlNotRead", said("reading", "check it", shows="it was never read"), "cannot read SQLPRD01 (n1): it was never read. Acts: DBA. First: check it."),
         ("EkmSqlConfigurationDiffers", said("other", ""), "SQLPRD01 uses another key. First: write it."),
         ("EkmSqlDatabaseNotOpened", said("other", ""), "sales on SQLPRD01 (n1) is RECOVERY PENDING. See the runbook."),
         ("EkmSqlBackupsFail", said("other", ""), "on SQLPRD01 (n1) fail. See the runbook."),

@@ -41,7 +41,8 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
     text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
     assert (
-        "3 vaults refuse credential sql. First: undo what this shows: az monitor activity-log list --resource-id VAULT_ID" in text
+        "3 vaults refuse credential sql. First: undo what their subscription shows: az monitor activity-log list --offset 6h. The last"
+        in text
     )
     assert re.search(
         r"The last refusals: [^:]+\. Code 3077 at get_key\. Acts: vault team\. If that is intended: Show the present permissions: az keyvault",

@@ -188,7 +188,7 @@ def played(
         logs = full_at(watch, server, at(minute)).values()
         found.full += [minute] if any(0 < each < at(minute) + SOON for each in logs) else []
         said = first_actions(watch, server, at(minute))
-        found.says[minute] = {each.about: (each.shows, each.action.partition(". Vault side: ")[0]) for each in said}
+        found.says[minute] = {each.about: (each.shows, each.action.partition(". It is over when ")[0]) for each in said}
     return found
 
 
@@ -284,7 +284,7 @@ def test_login_without_a_credential_pages_with_failed_backups():
     assert found.page == (135, 175)
     assert found.says[150]["backups"] == (
         ": the login of a key has no credential. No backup finished since of: [pay]",
-        "add the credential to the login: `verify.sql`, part 2, has the names",
+        "add the credential to the login: `ekm-exporter script verify.sql`, part 2, has the names",
     )
 
 
@@ -442,10 +442,13 @@ def test_closed_database_whose_key_works_is_not_the_vault():
 @pytest.mark.parametrize(
     ("code", "first"),
     [
-        ("3303", "write the present secret with `ekm-exporter script alter-credential.sql`"),
+        (
+            "3303",
+            "write the present secret with `ekm-exporter script alter-credential.sql`: its first lines have the commands, and the configuration has the secret's file, at credential tde",
+        ),
         ("3008", "test the network path from this SQL Server to the vault, with the proxy of its service account"),
         ("3077", "compare identity and key with those of the probe (`verify.sql`)"),
-        ("2058", "run `ekm-exporter doctor contoso-key0` on the host of this SQL Server"),
+        ("2058", "run `ekm-exporter doctor contoso-key0 --config.file FILE` on the host of this SQL Server"),
         ("3011", "ekm-exporter explain 3011"),
         ("99999", "ekm-exporter explain 99999"),
         ("33027", "ekm-exporter explain 33027"),
