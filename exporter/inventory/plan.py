@@ -151,19 +151,17 @@ def _is_covered(version: KeyVersion, usages: list[Usage], hand_written: HandWrit
             plan.covered.setdefault(where, []).extend(usage.instance.server_name for usage in usages)
         for usage in usages:
             is_listed = any(match_entry(entry, usage.instance.names) is Match.CERTAIN for entry in target.instances)
-            for text in _contradictions(target, usage, is_covering=target is covering, is_listed=is_listed):
+            used = f"{usage.version.name}/{usage.version.version}"
+            other = f"has thumbprint {target.thumbprint}, but SQL Server has {usage.key.thumbprint}: correct it"
+            contradictions = {
+                other: target is covering and target.thumbprint not in (None, usage.key.thumbprint),
+                "covers the key, but does not list the server in instances": target is covering and not is_listed,
+                f"has {target.key_version or 'no version'}, but SQL Server uses {used}: correct its key": is_listed
+                and target is not covering,
+            }
+            for text in (text for text, applies in contradictions.items() if applies):
                 plan.findings.gap(f"{where} {text}", usage.instance.server_name)
     return covering is not None
-
-
-def _contradictions(target: HandWrittenTarget, usage: Usage, *, is_covering: bool, is_listed: bool) -> Iterator[str]:
-    if is_covering and target.thumbprint not in (None, usage.key.thumbprint):
-        yield f"has thumbprint {target.thumbprint}, but SQL Server has {usage.key.thumbprint}: correct it"
-    if is_covering and not is_listed:
-        yield "covers the key, but does not list the server in instances"
-    if is_listed and not is_covering:
-        used = f"{usage.version.name}/{usage.version.version}"
-        yield f"has {target.key_version or 'no version'}, but SQL Server uses {used}: correct its key"
 
 
 def _named(groups: Sequence[tuple[KeyVersion, str]], names: Mapping[str, str], reserved: set[str]) -> dict[str, str]:
@@ -399,13 +397,13 @@ def plan_searches(instances: Iterable[Instance], uris: KeyUris, hand_written: It
 
 def report_search(search: Search, findings: Findings, elsewhere: Collection[str] = ()) -> None:
     """Add what the search brought: a gap if a public key was found not here, and by `elsewhere` not in another vault."""
-    text = f"vault {search.vault}: {search.compared} key versions compared by their public keys"
-    if not search.listed:
-        text += ", the newest and the named ones only: it refuses the list (permission list)"
-    if search.refused:
-        text += f"; {search.refused} refused (permission get)"
-    if search.failure:
-        text += f"; {search.failure}"
+    parts = {
+        f"vault {search.vault}: {search.compared} key versions compared by their public keys": True,
+        ", the newest and the named ones only: it refuses the list (permission list)": not search.listed,
+        f"; {search.refused} refused (permission get)": search.refused,
+        f"; {search.failure}": search.failure,
+    }
+    text = "".join(part for part, applies in parts.items() if applies)
     missing = {one: name for one, name in search.wanted.items() if one not in search.found and one not in elsewhere}
     for public_key, name in sorted(missing.items(), key=itemgetter(1)):
         several = sorted(f"{version.name}/{version.version}" for version in search.matches.get(public_key, ()))

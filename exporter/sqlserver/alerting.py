@@ -171,6 +171,10 @@ class WatchedServer:
         since = max(self.log_backups_at[database], after)
         return rhythm is not None and self.read_at("backups") - since > max(_MISSING * rhythm, _LEAST_MISSING)
 
+    def late_at(self, database: str) -> float:
+        """Return from when on a log backup of a database is late."""
+        return self.log_backups_at[database] + max(_LATE * (self.rhythm_of(database) or 0.0), _LEAST_LATE) + _LEAST_LATE
+
     def rhythm_of(self, database: str) -> float | None:
         """Return the usual seconds between two log backups of a database, None if few are known."""
         last = self.log_backups.get(database)
@@ -285,14 +289,8 @@ def full_at(watch: Watch, server: WatchedServer, now: float) -> dict[str, float]
         for space in log_spaces(server.reading)
         if space.database in server.peers
         and (fails or ("errors" not in server.reading.read_at and server.is_missing(space.database)))
-        and not _is_emptied(server, space.database)
+        and server.read_at("backups") > server.late_at(space.database)
     }
-
-
-def _is_emptied(server: WatchedServer, database: str) -> bool:
-    """Whether the last log backup is so recent that the next one is not late."""
-    late = max(_LATE * (server.rhythm_of(database) or 0.0), _LEAST_LATE) + _LEAST_LATE
-    return server.read_at("backups") <= server.log_backups_at[database] + late
 
 
 def proofs_missing(watch: Watch, server: WatchedServer) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from exporter.core import json
@@ -86,7 +86,7 @@ Row = Mapping[str, str | int]
 
 MOST_ROWS = 5_000  # of a section without databases
 _MOST_ROWS = dict.fromkeys(
-    ("databases", "encryption", "opened", "backups", "logs", "errors"), 40_000
+    ("databases", "encryption", "opened", "backups", "logs", "errors", "registry"), 40_000
 )  # an instance has at most 32,767 databases
 LONGEST = 8000  # characters of any value: as hex digits, varbinary(4000)
 MESSAGE = 2048  # characters of a message of SQL Server
@@ -178,12 +178,6 @@ def section_problem(section: str, rows: Sequence[Row]) -> str | None:
     if (missing := next(lacking, None)) is not None:
         return f"a row lacks the field {missing}: {_ACTION}"
     found = (_problem(section, str(field), value) for row in rows for field, value in row.items())
-    return next((problem for problem in found if problem is not None), None)
-
-
-def uris_problem(uris: Iterable[RegistryUri]) -> str | None:
-    """Return why no registry has these entries, None if one may have them."""
-    found = (_problem("registry", field, getattr(uri, field)) for uri in uris for field in ("thumbprint", "uri"))
     return next((problem for problem in found if problem is not None), None)
 
 
@@ -362,7 +356,7 @@ def as_json(document: Document) -> dict[str, Any]:
         "failure": document.failure,
         "sections": [{"section": name, "rows": rows} for name, rows in document.sections.items()],
         "errors": [{"section": name, "message": message} for name, message in document.errors.items()],
-        "key_uris": tuple({"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in document.key_uris),
+        "key_uris": tuple(map(asdict, document.key_uris)),
         "kept": [{"section": name, "read_at": time} for name, time in document.kept.items()],
     }
 
@@ -380,8 +374,8 @@ def completed(document: Document) -> Document:
 
 def _checked(document: Document, ahead: Mapping[str, str] | None = None) -> Document:
     """Turn each section that no SQL Server can have sent into an error of that section, and so those that are `ahead`."""
-    unfit = uris_problem(document.key_uris)
-    problems = {name: section_problem(name, rows) for name, rows in document.sections.items()} | {"registry": unfit}
+    problems = {name: section_problem(name, rows) for name, rows in document.sections.items()}
+    unfit = problems["registry"] = section_problem("registry", [asdict(uri) for uri in document.key_uris])
     damaged = {name: problem for name, problem in {**problems, **(ahead or {})}.items() if problem is not None}
     if "log" in document.sections and ("errors" in damaged or "errors" not in document.sections):
         damaged["log"] = NO_LINES

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.core.connector import key_name_findings
@@ -189,27 +190,21 @@ class KeyUris:
         compared: Mapping[str, KeyVersion] | None = None,
         established: Established | None = None,
     ) -> None:
+        every = tuple(instances)
         self._compared, self._established = compared or {}, established or {}
-        self._claims: dict[str, _Claims] = {}
-        self._by_public_key: dict[str, dict[str, None]] = {}
-        self._vaults: dict[str, frozenset[str]] = {}
-        for uri in loose:
-            self._add(uri, _LOOSE, findings)
-        for instance in instances:
-            self._vaults[instance.server_name] = _vaults(instance.credentials)
-            for uri in instance.key_uris:
-                self._add(uri, instance.server_name, findings)
-            for key in instance.keys:
-                if key.public_key:
-                    self._by_public_key.setdefault(key.public_key, {})[key.thumbprint] = None
-
-    def _add(self, uri: RegistryUri, source: str, findings: Findings) -> None:
-        thumbprint, version = thumbprint_of(uri.thumbprint), key_version(uri.uri)
-        if version is not None:
-            self._claims.setdefault(thumbprint, {}).setdefault(version, {})[source] = None
-            return
-        text = f"the registry's KeyUri of thumbprint {printable(thumbprint)} is not https://VAULT/keys/NAME/VERSION"
-        findings.gap(text, *([source] if source else []))
+        self._vaults = {instance.server_name: _vaults(instance.credentials) for instance in every}
+        self._claims = defaultdict[str, _Claims](lambda: defaultdict(dict))
+        self._by_public_key = defaultdict[str, dict[str, None]](dict)
+        for key in (each for instance in every for each in instance.keys if each.public_key):
+            self._by_public_key[key.public_key][key.thumbprint] = None
+        named = [(uri, instance.server_name) for instance in every for uri in instance.key_uris]
+        for uri, source in (*((uri, _LOOSE) for uri in loose), *named):
+            thumbprint, version = thumbprint_of(uri.thumbprint), key_version(uri.uri)
+            if version is not None:
+                self._claims[thumbprint][version][source] = None
+            else:
+                text = f"the registry's KeyUri of thumbprint {printable(thumbprint)} is not https://VAULT/keys/NAME/VERSION"
+                findings.gap(text, *filter(None, [source]))
 
     def _claims_of(self, key: AsymmetricKey) -> _Claims:
         if found := self._claims.get(key.thumbprint):
@@ -253,8 +248,9 @@ class KeyUris:
             vaults = ", ".join(sorted(named)) or "?"
             findings.gap(f"{about}: no KeyUri, so name and version in vault {vaults} are unknown. {_advice(instance)}", server)
         elif version is None and not here:
+            identities = ", ".join(f"credential [{one.name}] names {_names(one)}" for one in credentials_of(instance, key))
             findings.gap(
-                f"{about}: {_sources(claims)}, but {_identities(instance, key)}"
+                f"{about}: {_sources(claims)}, but {identities}"
                 ": no target, because no credential of this server names that vault",
                 server,
             )
@@ -282,8 +278,7 @@ def _vaults(credentials: Iterable[SqlCredential]) -> frozenset[str]:
 
 
 def _named_vaults(instance: Instance, key: AsymmetricKey) -> frozenset[str]:
-    of_provider = [one for one in instance.credentials if one.provider == key.provider]
-    return _vaults((*credentials_of(instance, key), *of_provider))
+    return _vaults((*credentials_of(instance, key), *(one for one in instance.credentials if one.provider == key.provider)))
 
 
 def _sources(claims: Mapping[KeyVersion, Iterable[str]]) -> str:
@@ -294,9 +289,8 @@ def _sources(claims: Mapping[KeyVersion, Iterable[str]]) -> str:
     )
 
 
-def _identities(instance: Instance, key: AsymmetricKey) -> str:
-    those = credentials_of(instance, key)
-    return ", ".join(f"credential [{one.name}] names {vault_of(one) or mask(one.identity) or 'nothing'}" for one in those)
+def _names(credential: SqlCredential) -> str:
+    return vault_of(credential) or mask(credential.identity) or "nothing"
 
 
 def _advice(instance: Instance) -> str:
@@ -318,18 +312,20 @@ def keys_of_groups(instances: Iterable[Instance]) -> GroupKeys:
     return found
 
 
-def missing_keys(instance: Instance, known: GroupKeys) -> Iterator[str]:
-    """Yield what a replica needs to open a database whose key it does not show. Groups of one name may be of two clusters."""
+def _report_missing_keys(instance: Instance, known: GroupKeys, findings: Findings) -> None:
+    """Add what a replica needs to open a database whose key it does not show. Groups of one name may be of two clusters."""
     own = {key.thumbprint for key in instance.keys}
-    for database in instance.databases if "keys" not in instance.errors else ():
-        if not (database.ag and database.hidden):
-            continue
+    for database in (one for one in instance.databases if one.ag and one.hidden and "keys" not in instance.errors):
         replicas = [server for group, server in instance.replicas if group.lower() == database.ag.lower()]
-        for server, thumbprint in known.get((database.ag.lower(), database.name), {}).items():
-            if thumbprint not in own and any(is_same_server(server, replica) for replica in replicas):
-                text = f"database [{database.name}] of availability group {database.ag} is under {thumbprint} on {server}"
-                yield f"{text}, but this server has no key with that thumbprint: create the asymmetric key"
-                break
+        shown = [
+            f"{thumbprint} on {server}"
+            for server, thumbprint in known.get((database.ag.lower(), database.name), {}).items()
+            if thumbprint not in own and any(is_same_server(server, replica) for replica in replicas)
+        ]
+        if shown:
+            text = f"database [{database.name}] of availability group {database.ag} is under {shown[0]}"
+            gap = f"{text}, but this server has no key with that thumbprint: create the asymmetric key"
+            findings.gap(gap, instance.server_name, kind="key_not_on_replica")
 
 
 # What SQL Server and its connector must be for a managed identity. An older SQL Server hangs (KB5043526).
@@ -340,30 +336,41 @@ _CONNECTOR = (15, 0, 2000, 440)
 _CATALOG = (1, 0, 5, 0)  # the version that builds since 2018 have in the catalog
 
 
-def _identity_gaps(instance: Instance, provider: str) -> Iterator[tuple[str, Kind | None]]:
-    """Yield why a key with a managed identity does not work on this server, or why that is unknown: then the kind is None."""
-    if instance.platform == "linux":
-        yield "SQL Server on Linux supports no managed identity: use a credential with a client secret", "identity_unsupported"
-        return
+def _identity_gaps(instance: Instance, provider: str) -> list[tuple[str, Kind | None]]:
+    """Return why a key with a managed identity does not work on this server, or why that is unknown: then the kind is None."""
     product = version_number(instance.product_version)
-    if product and product < _SQL_SERVER:
-        yield (
+    found = [one for one in instance.providers if one.name == provider]
+    file, catalog = next(((version_number(one.file_version), version_number(one.version)) for one in found), ((), ()))
+    is_old = file < _CONNECTOR if file else bool(catalog) and catalog < _CATALOG
+    on_linux = "SQL Server on Linux supports no managed identity: use a credential with a client secret"
+    gaps: tuple[tuple[bool, str, Kind | None], ...] = (
+        (
+            bool(product) and product < _SQL_SERVER,
             (
                 f"SQL Server {instance.product_version} hangs with a managed identity (KB5043526): install SQL Server 2022 CU17 "
                 "(16.0.4175.1) or later, or use a client secret"
             ),
             "identity_unsupported",
-        )
-    found = next((one for one in instance.providers if one.name == provider), None)
-    file, catalog = (version_number(found.file_version), version_number(found.version)) if found is not None else ((), ())
-    is_old = file < _CONNECTOR if file else bool(catalog) and catalog < _CATALOG
-    if is_old:
-        text = "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 of November 2024 or later"
-        yield text, "identity_unsupported"
-    if not product:
-        yield "the version of SQL Server is unknown, and a managed identity needs 2022 CU17 (16.0.4175.1) or later", None
-    if not file and not is_old:
-        yield "the version of the loaded DLL is unknown, and a managed identity needs 15.0.2000.440 or later", None
+        ),
+        (
+            is_old,
+            "the connector is too old for a managed identity (message 37576): install 15.0.2000.440 of November 2024 or later",
+            "identity_unsupported",
+        ),
+        (
+            not product,
+            "the version of SQL Server is unknown, and a managed identity needs 2022 CU17 (16.0.4175.1) or later",
+            None,
+        ),
+        (
+            not file and not is_old,
+            "the version of the loaded DLL is unknown, and a managed identity needs 15.0.2000.440 or later",
+            None,
+        ),
+    )
+    if instance.platform == "linux":
+        return [(on_linux, "identity_unsupported")]
+    return [(text, kind) for applies, text, kind in gaps if applies]
 
 
 REGISTRY, NODES = "registry", "nodes"  # sections of the documents
@@ -398,8 +405,7 @@ def find_usages(instances: Sequence[Instance], uris: KeyUris, findings: Findings
     """Return every key in use whose version is known; the rest is in the findings. `known` may have replicas of the same groups."""
     groups = keys_of_groups((*known, *instances))
     for instance in instances:
-        for text in missing_keys(instance, groups):
-            findings.gap(text, instance.server_name, kind="key_not_on_replica")
+        _report_missing_keys(instance, groups, findings)
     return [usage for instance in instances for usage in _usages(instance, uris, findings)]
 
 
@@ -451,13 +457,12 @@ def _report_limits(instance: Instance, uris: KeyUris, findings: Findings) -> Non
             f": {ENABLE_OPTION}",
             server,
         )
-    for provider in instance.providers:
-        if not provider.enabled:
-            findings.note(
-                f"provider [{provider.name}] is disabled, so databases under its keys do not open"
-                f": ALTER CRYPTOGRAPHIC PROVIDER {sql_name(provider.name, 'PROVIDER')} ENABLE",
-                server,
-            )
+    for name in (one.name for one in instance.providers if not one.enabled):
+        findings.note(
+            f"provider [{name}] is disabled, so databases under its keys do not open"
+            f": ALTER CRYPTOGRAPHIC PROVIDER {sql_name(name, 'PROVIDER')} ENABLE",
+            server,
+        )
 
 
 def _report_kept(instance: Instance, findings: Findings) -> None:
@@ -536,12 +541,8 @@ def _resolved(
     for text, kind in _identity_gaps(instance, key.provider) if is_managed(pairing.credential) else ():
         findings.gap(f"{about}: {text}", server, kind=kind)
     if version.vault != vault_of(pairing.credential):
-        named = vault_of(pairing.credential) or mask(pairing.credential.identity) or "nothing"
-        findings.gap(
-            f"{about}: KeyUri is in {version.vault}, but credential [{pairing.credential.name}] names {named}"
-            "; the target follows KeyUri",
-            server,
-        )
+        named = f"credential [{pairing.credential.name}] names {_names(pairing.credential)}"
+        findings.gap(f"{about}: KeyUri is in {version.vault}, but {named}; the target follows KeyUri", server)
     if rules := key_name_findings(version.name):
         findings.gap(f"{about}: {version.name}: {rules[0].text}", server)
         return None

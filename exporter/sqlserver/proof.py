@@ -72,6 +72,11 @@ class ReportedCode(NamedTuple):
         """The code as `explain` knows it, else None."""
         return BY_CODE.get(int(self.code)) if self.code.isdecimal() else None
 
+    @property
+    def named(self) -> str:
+        """The code with its symbol, if it is known."""
+        return self.code if self.known is None else f"{self.code} {self.known.symbol}"
+
     def is_near(self, other: ReportedCode, after: float) -> bool:
         """Whether a line of each after a time may be of the same backup. The log shows the first and the last one."""
         return any(
@@ -441,17 +446,18 @@ class ServerProof:
     @cached_property
     def cause(self) -> ProofState:
         """Its state, but of a closed database what closes it, if that is known."""
-        if self.provider_disabled:
-            return ProofState.PROVIDER_DISABLED
-        if self.credential_missing:
-            return ProofState.NO_CREDENTIAL
-        if self.codes or (self.messages and not self.closed):
-            return ProofState.FAILING
-        if self.closed:
-            return ProofState.CLOSED
-        if self.source is None or self.proven_at is None:
-            return ProofState.DUE if self.is_due else ProofState.UNKNOWN
-        return ProofState.STOPPED if self.is_old or self.fails_for_long else ProofState.PROVEN
+        is_proven = self.source is not None and self.proven_at is not None
+        found = {  # the first one that applies
+            ProofState.PROVIDER_DISABLED: self.provider_disabled,
+            ProofState.NO_CREDENTIAL: self.credential_missing,
+            ProofState.FAILING: self.codes or (self.messages and not self.closed),
+            ProofState.CLOSED: self.closed,
+            ProofState.DUE: not is_proven and self.is_due,
+            ProofState.UNKNOWN: not is_proven,
+            ProofState.STOPPED: self.is_old or self.fails_for_long,
+            ProofState.PROVEN: True,
+        }
+        return next(state for state, applies in found.items() if applies)
 
     @property
     def is_old(self) -> bool:

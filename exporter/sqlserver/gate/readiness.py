@@ -26,7 +26,6 @@ from exporter.sqlserver.proof import (
     GAPS,
     OLDEST,
     KeyUse,
-    ReportedCode,
     ServerProof,
     finished_backups,
     key_uses,
@@ -223,7 +222,7 @@ class NodeKey:
             if (what := str(row.get("what"))) in (*_WHAT, SIGNERS)
             and row.get("name") in names.get(what, (row.get("name"),))
             and str(row.get("node", "")).casefold() == node
-            and _is_text(row.get("value"))
+            and _KINDS["text"](row.get("value"))
         ]
 
     @cached_property
@@ -270,53 +269,39 @@ _WHAT: Final = {  # the DLL last: it is seen once it is loaded
 _MANAGED: Final = "managed_identity"  # the type of a target's credential
 
 
-def _is_text(cell: Cell) -> bool:
-    return isinstance(cell, str) and bool(cell.strip())
-
-
-def _is_number(cell: Cell) -> bool:
-    return type(cell) is int
-
-
-def _is_flag(cell: Cell) -> bool:
-    return type(cell) is int and cell in (0, 1)
-
-
-def _is_time(cell: Cell) -> bool:
-    return isinstance(cell, str) and known_time(cell) is not None
-
-
-def _is_one_of(*texts: str) -> Callable[[Cell], bool]:
-    return texts.__contains__
-
-
+_KINDS: Final[Mapping[str, Callable[[Cell], bool]]] = {
+    "text": lambda cell: isinstance(cell, str) and bool(cell.strip()),
+    "number": lambda cell: type(cell) is int,
+    "flag": lambda cell: type(cell) is int and cell in (0, 1),
+    "time": lambda cell: isinstance(cell, str) and known_time(cell) is not None,
+}
 _STATES: Final = (
     "ONLINE", "RESTORING", "RECOVERING", "RECOVERY_PENDING", "SUSPECT", "EMERGENCY", "OFFLINE", "COPYING", "OFFLINE_SECONDARY",
 )  # fmt: skip
-# What each section must have in a row: a row without it says nothing.
-_COLUMNS: Final[Mapping[str, dict[str, Callable[[Cell], bool]]]] = {
-    "instance": {"read_at_utc": _is_time, "node": _is_text, "may_view_databases": _is_flag, "may_view_definitions": _is_flag},
-    "providers": {"name": _is_text, "is_enabled": _is_flag, "dll_path": _is_text},
-    "modules": {"provider": _is_text},
-    "credentials": {"name": _is_text, "identity": _is_text, "provider": _is_text, "modified_utc": _is_time},
-    "keys": {"name": _is_text, "thumbprint": _is_text, "provider": _is_text, "has_sid": _is_flag},
-    "logins": {"name": _is_text},
+# What each section must have in a row, by its kind or as one of some texts: a row without it says nothing.
+_COLUMNS: Final[Mapping[str, dict[str, str | tuple[str, ...]]]] = {
+    "instance": {"read_at_utc": "time", "node": "text", "may_view_databases": "flag", "may_view_definitions": "flag"},
+    "providers": {"name": "text", "is_enabled": "flag", "dll_path": "text"},
+    "modules": {"provider": "text"},
+    "credentials": {"name": "text", "identity": "text", "provider": "text", "modified_utc": "time"},
+    "keys": {"name": "text", "thumbprint": "text", "provider": "text", "has_sid": "flag"},
+    "logins": {"name": "text"},
     "encryption": {
-        "database": _is_text,
-        "encryption_state": _is_number,
-        "encryptor_type": _is_one_of(ASYMMETRIC, "CERTIFICATE"),
-        "thumbprint": _is_text,
+        "database": "text",
+        "encryption_state": "number",
+        "encryptor_type": (ASYMMETRIC, "CERTIFICATE"),
+        "thumbprint": "text",
     },
-    "databases": {"name": _is_text, "state": _is_one_of(*_STATES), "is_encrypted": _is_flag, "in_group": _is_flag},
-    "replicas": {"ag": _is_text, "server_name": _is_text},
-    "configurations": {"name": _is_text, "value": _is_number, "value_in_use": _is_number},
-    "start": {"started_utc": _is_time},
-    "nodes": {"name": _is_text},
-    "opened": {"database": _is_text, "opened_utc": _is_time, "set_utc": _is_time},
-    "backups": {"database": _is_text, "type": _is_text, "started_utc": _is_time, "finished_utc": _is_time, "gaps": _is_number},
-    "logs": {"database": _is_text},
-    "errors": {"code": _is_text},
-    "changes": {"what": _is_text, "since_utc": _is_time, "first": _is_flag},
+    "databases": {"name": "text", "state": _STATES, "is_encrypted": "flag", "in_group": "flag"},
+    "replicas": {"ag": "text", "server_name": "text"},
+    "configurations": {"name": "text", "value": "number", "value_in_use": "number"},
+    "start": {"started_utc": "time"},
+    "nodes": {"name": "text"},
+    "opened": {"database": "text", "opened_utc": "time", "set_utc": "time"},
+    "backups": {"database": "text", "type": "text", "started_utc": "time", "finished_utc": "time", "gaps": "number"},
+    "logs": {"database": "text"},
+    "errors": {"code": "text"},
+    "changes": {"what": "text", "since_utc": "time", "first": "flag"},
 }
 _READ: Final = tuple(
     name for name in _COLUMNS if name not in ("errors", "changes")
@@ -362,17 +347,19 @@ def _is_whole(section: str, found: Sequence[Row], *, uses_keys: bool) -> bool:
     if not found and section in _NOT_EMPTY and (uses_keys or section == "instance"):
         return False
     return all(
-        has_kind(row.get(column)) for row in found for column, has_kind in (_COLUMNS[section] | _also(section, row)).items()
+        row.get(column) in kind if isinstance(kind, tuple) else _KINDS[kind](row.get(column))
+        for row in found
+        for column, kind in (_COLUMNS[section] | _also(section, row)).items()
     )
 
 
-def _also(section: str, row: Row) -> dict[str, Callable[[Cell], bool]]:
+def _also(section: str, row: Row) -> dict[str, str]:
     """Return the columns that a row needs for what it says: a line has times, several gaps a second-longest one, and a group a name."""
     if section == "errors":
-        return {} if row.get("lines") == 0 else {"first_utc": _is_time, "last_utc": _is_time}
+        return {} if row.get("lines") == 0 else {"first_utc": "time", "last_utc": "time"}
     if section == "databases":
-        return {"ag": _is_text} if row.get("in_group") == 1 else {}
-    return {"second_seconds": _is_number} if section == "backups" and row.get("gaps") not in range(GAPS) else {}
+        return {"ag": "text"} if row.get("in_group") == 1 else {}
+    return {"second_seconds": "number"} if section == "backups" and row.get("gaps") not in range(GAPS) else {}
 
 
 def _lacking(reading: SqlServerReading) -> Iterator[str]:
@@ -473,7 +460,7 @@ def _unfailed(case: NodeKey) -> Iterator[GateReason]:
         yield reason(
             "backups_fail" if codes else "backups_fail_unexplained",
             server=case.server,
-            codes=" and ".join(map(_code_text, codes)),
+            codes=" and ".join(f"message {each.code}" if each.code in OPEN_MESSAGES else each.named for each in codes),
             since=clock_text(max(min(each.first_at for each in codes or failed), since), case.now),
             failed=", and backups fail" if failed else "",
             code=next((each.code for each in codes), ""),
@@ -619,12 +606,6 @@ def _not_proven(case: NodeKey, cause: str, since: float = -math.inf) -> GateReas
     """Return what is not proven, and from when on a backup settles it; a time that is past or unknown needs no wait."""
     when = f"from {clock_text(since, case.now)} on" if case.now < since < math.inf else "from now on"
     return reason("credential_not_proven", server=case.server, cause=cause, database=case.database, when=when)
-
-
-def _code_text(code: ReportedCode) -> str:
-    if code.code in OPEN_MESSAGES:
-        return f"message {code.code}"
-    return code.code if code.known is None else f"{code.code} {code.known.symbol}"
 
 
 def device_notes(proofs: Iterable[ServerProof], now: float) -> Iterator[str]:
