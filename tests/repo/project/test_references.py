@@ -5,11 +5,9 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 QUOTED = re.compile(r"`([^`\s]+)`")
 FILE = re.compile(r"[\w.*-]+(?:/[\w.*-]+)+\.(?:py|md|ya?ml|sql|json|css|js|toml)")
@@ -106,28 +104,3 @@ def test_each_cited_file_and_name_exists(root: Path, tracked: list[Path]) -> Non
 def test_each_exception_is_cited(tracked: list[Path]) -> None:
     cited = {name for path in tracked if path.suffix in {".py", ".md"} for name in QUOTED.findall(prose(path))}
     assert set(NO_REFERENCES) <= cited
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Callable[[str], list[str]]:
-    """Return a function that finds what a text cites in vain, in a checkout with one module."""
-    (tmp_path / "exporter/core").mkdir(parents=True)
-    (tmp_path / "exporter/core/verdict.py").write_text("WHY = 1\n\n\ndef assess():\n    pass\n")
-
-    def missing(text: str) -> list[str]:
-        (tmp_path / "GUIDE.md").write_text(text)
-        return list(References(tmp_path, [tmp_path / "GUIDE.md", tmp_path / "exporter/core/verdict.py"]).missing())
-
-    return missing
-
-
-@pytest.mark.parametrize(
-    "name", ["core/gone.py", "exporter/core/gone*.py", "core.gone", "exporter.core.verdict.gone", "verdict.GONE", "gone.WHY"]
-)
-def test_reference_that_leads_to_nothing_is_found(checkout: Callable[[str], list[str]], name: str) -> None:
-    assert checkout(f"See `{name}`.") == [f"GUIDE.md: {name}"]
-
-
-def test_name_of_a_file_is_looked_up_there(checkout: Callable[[str], list[str]]) -> None:
-    module = "core/verdict.py"
-    assert checkout(f"`WHY` and `GONE` in `{module}`") == [f"GUIDE.md: GONE of {module}"]
