@@ -21,10 +21,6 @@ def test_command_of_the_page_parses(command):
     assert build_parser().parse_args(shlex.split(command.split("; then")[0])).handler
 
 
-def test_page_has_commands():
-    assert len(COMMANDS) == 3
-
-
 def test_page_names_every_condition():
     table = PAGE.split("## The conditions")[1].split("## ")[0]
     named = {name for line in table.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split("|")[1])}

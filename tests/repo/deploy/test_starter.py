@@ -52,13 +52,6 @@ def test_configurations_are_made_from_the_shipped_ones():
     assert (starter.STARTER / "prometheus.yml").read_text() == starter.prometheus()
 
 
-def test_routes_are_the_shipped_ones(alertmanager):
-    shipped = yaml.safe_load(starter.ALERTMANAGER.read_text())
-    (route,), (original,) = alertmanager["route"]["routes"], shipped["route"]["routes"]
-    assert route["routes"][1:] == original["routes"][1:]
-    assert {**route, "routes": []} == {**original, "routes": []}
-
-
 def test_pages_are_mails_and_cards_and_all_others_mails(alertmanager):
     kinds = {one["name"]: {key for key in one if key != "name"} for one in alertmanager["receivers"]}
     assert kinds == {
@@ -106,11 +99,6 @@ def test_program_listens_on_loopback_only(name):
     listening = [flag.partition("=")[2] for flag in command(name) if "listen-address" in flag]
     assert {address.rpartition(":")[0] for address in listening} <= {"127.0.0.1", ""}
     assert any(address for address in listening)
-
-
-def test_page_states_the_limits_of_the_unit():
-    for flag in command("ekm-prometheus"):
-        assert "retention" not in flag or f"`{flag}`" in PAGE
 
 
 def test_archive_is_complete_and_reproducible(unpacked, tmp_path):

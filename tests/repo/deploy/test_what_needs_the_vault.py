@@ -42,13 +42,6 @@ def flat(text: str) -> str:
     return " ".join(re.sub(r"\*\*|^- ", "", text, flags=re.MULTILINE).split())
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:30])
-def test_operation_has_its_effect_and_a_source(row: list[str]) -> None:
-    assert len(row) == 4
-    assert all(row)
-    assert "not documented" in row[3] or re.search(r"\]\[\w+\]", row[3])
-
-
 def test_source_links_are_defined_and_used() -> None:
     defined = set(re.findall(r"^\[(\w+)\]: https://(?:learn|support)\.microsoft\.com/", PAGE, re.MULTILINE))
     assert set(re.findall(r"\]\[(\w+)\]", PAGE)) == defined

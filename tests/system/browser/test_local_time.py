@@ -9,7 +9,7 @@ import pytest_asyncio
 from exporter.web import app
 from tests.support.web_factories import bad, good
 from tests.support.web_server import Service, serving
-from tests.system.browser.harness import PHONE, REFRESH_NOW, Tab
+from tests.system.browser.harness import REFRESH_NOW, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -72,14 +72,3 @@ async def test_page_without_the_script_has_utc_alone(opened, path):
     assert await page.locator("time").count() > 0
     assert await page.locator(".local").count() == 0
     assert " UTC" in await page.locator("#as-of").inner_text()
-
-
-async def test_local_time_of_the_previous_day_has_its_sign(opened, exporter):
-    exporter.service.add_reports(good(started_at=LATE + 3 * 3600))
-    page = await opened("/changes", "America/New_York")
-    assert await page.locator("tbody .local").first.inner_text() == "-1d 19:55:42 here"
-
-
-async def test_history_of_a_phone_has_the_local_time(opened):
-    page = await opened("/targets/contoso-key0", "Asia/Kolkata", width=PHONE)
-    assert KOLKATA in await page.locator("#history").inner_text()

@@ -31,17 +31,10 @@ NOT_FOLLOWED = {
 }
 WRONG = {
     "no image": {"image": {"repository": ""}},
-    "an invalid digest": {"image": {"repository": "r", "digest": "sha256:12"}},
     "a number as text": {"shards": "3"},
-    "no shard": {"shards": 0},
     "a privileged port": {"port": 443},
-    "an unknown kind of monitor": {"monitor": {"kind": "ServiceMonitors"}},
-    "an unknown operator": {"monitor": {"kind": "ServiceMonitor", "apiGroup": "monitoring.example.com"}},
     "a kind that Azure's add-on lacks": {"monitor": {"kind": "ScrapeConfig", "apiGroup": "azmonitoring.coreos.com"}},
-    "an invalid client id": {"workloadIdentity": {"clientId": "me"}},
     "an argument without dashes": {"extraArgs": ["demo"]},
-    "an unknown kind of probe": {"livenessProbe": {"httpget": {}}},
-    "a negative time": {"readinessProbe": {"periodSeconds": -1}},
     "a password in the values": {"monitor": {"basicAuth": {"password": "planted"}}},
     "replicas of a StatefulSet": {"replicas": 2, "shards": 2},
     "no configuration": {"config": {}, "existingConfigMap": ""},

@@ -3,7 +3,6 @@
 The types are those of @kubernetes-models/prometheus-operator, which is generated from the Go types of the operator.
 """
 
-import copy
 import json
 import subprocess
 from pathlib import Path
@@ -32,22 +31,6 @@ ACCESS = {
     },
     "basicAuth": {"username": {"name": "ekm-scrape", "key": "username"}, "password": {"name": "ekm-scrape", "key": "password"}},
     "authorization": {"type": "Bearer", "credentials": {"name": "ekm-scrape", "key": "token"}},
-}
-RULE = ("spec", "groups", 0, "rules", 0)
-ENDPOINT = ("spec", "endpoints", 0)
-# What is broken: the kind, the place, and the value there. None removes the field.
-BREAKS = {
-    "a misspelt list of groups": ("PrometheusRule", ("spec", "group"), []),
-    "an interval with a blank": ("PrometheusRule", ("spec", "groups", 0, "interval"), "15 s"),
-    "a rule without an expression": ("PrometheusRule", (*RULE, "expr"), None),
-    "a label that is a number": ("PrometheusRule", (*RULE, "labels"), {"severity": 1}),
-    "a version that the kind does not have": ("PrometheusRule", ("apiVersion",), "monitoring.coreos.com/v1alpha1"),
-    "a monitor without a selector": ("ServiceMonitor", ("spec", "selector"), None),
-    "an unknown relabelling": ("ServiceMonitor", (*ENDPOINT, "relabelings", 0, "action"), "change"),
-    "a password instead of a reference": ("ServiceMonitor", (*ENDPOINT, "basicAuth", "password"), "planted"),
-    "a monitor of pods with endpoints": ("PodMonitor", ("spec", "endpoints"), []),
-    "a role in the plural": ("ScrapeConfig", ("spec", "kubernetesSDConfigs", 0, "role"), "Pods"),
-    "an interval that is a number": ("ScrapeConfig", ("spec", "scrapeInterval"), 15),
 }
 
 
@@ -99,35 +82,6 @@ def test_monitor_for_azure_differs_in_group_and_limits(kind):
     limits = {"labelLimit": 63, "labelNameLengthLimit": 511, "labelValueLengthLimit": 1023}
     assert azure["spec"] == {**usual["spec"], **limits}
     assert reasons([{**azure, "apiVersion": "monitoring.coreos.com/v1"}]) == [None]
-
-
-@pytest.fixture(scope="module")
-def findings() -> dict[str, str | None]:
-    """The reason that each broken object is invalid."""
-    shipped = of_operator((ROOT / "alerts" / "prometheus-rule.yaml").read_text())
-    valid = {one["kind"]: one for one in (*shipped, *map(with_every_option, MONITORS))}
-    broken = [changed(valid[kind], place, value) for kind, place, value in BREAKS.values()]
-    return dict(zip(BREAKS, reasons(broken), strict=True))
-
-
-def changed(object_: dict[str, Any], place: tuple[str | int, ...], value: object) -> dict[str, Any]:
-    result = copy.deepcopy(object_)
-    inner: Any = result
-    for name in place[:-1]:
-        inner = inner[name]
-    if value is None:
-        del inner[place[-1]]
-    else:
-        inner[place[-1]] = value
-    return result
-
-
-@pytest.mark.parametrize("what", BREAKS)
-def test_broken_object_is_invalid(findings, what):
-    kind, place, _ = BREAKS[what]
-    named = str(place[-1] if isinstance(place[-1], str) else place[-2])
-    assert findings[what] is not None
-    assert named in findings[what] or kind in findings[what]
 
 
 def test_sign_in_of_remote_write_has_the_fields_of_the_operator():

@@ -28,11 +28,6 @@ async def test_silent_resolver_is_a_timeout(server, machine, who, step):
         assert await server.shown(timeout="700ms") == (step, 3900, 3900, "dns_timeout")
 
 
-async def test_missing_resolver_is_a_temporary_failure(server, machine):
-    machine.set_hosts({})
-    assert await server.shown() == ("challenge", 3900, 3900, "dns_temporary")
-
-
 async def test_blocked_resolver_is_a_temporary_failure(server, machine):
     machine.set_hosts({})
     await server.guard("udp dport 53 drop")

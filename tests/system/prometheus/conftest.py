@@ -15,12 +15,6 @@ SCRAPES = """\
 global: {{scrape_interval: 1s, scrape_timeout: 900ms}}
 scrape_configs:
   - {shipped}
-  - job_name: ekm-probe
-    metrics_path: /probe
-    scrape_interval: 6s
-    scrape_timeout: 5s
-    params: {{target: [billing-invoices]}}
-    static_configs: [{{targets: ["{exporter}"]}}]
 """
 
 

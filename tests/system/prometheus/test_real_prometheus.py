@@ -58,12 +58,6 @@ async def test_histogram_has_quantiles_per_step(prometheus):
     )
 
 
-async def test_probe_can_be_scraped_as_a_target(prometheus):
-    result = await prometheus.eventually('ekm_probe_success{job="ekm-probe"}', bool)
-    assert labels(result, "target") == {"billing-invoices"}
-    assert await prometheus.query('probe_success{job="ekm-probe"}') != []
-
-
 async def test_promtool_accepts_the_live_metrics(exporter):
     text = await answered(f"http://{exporter}/metrics", lambda text: "ekm_last_failure_info{" in text)
     promtool = await asyncio.create_subprocess_exec(
