@@ -3,8 +3,7 @@
 import pytest
 
 from exporter.knowledge import classify
-from tests.unit.knowledge import mutate_classification as mutation
-from tests.unit.knowledge.mutate_classification import TABLES, Mutant, applied, breaks_promise, classify_changes, mutants
+from tests.unit.knowledge.mutate_classification import TABLES, classify_changes, mutants
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +29,3 @@ def test_every_row_is_changed_in_each_of_its_fields():
             assert {
                 name for name in ("code", "first", "last", "statuses", "steps", "markers", "fault") if hasattr(row, name)
             } <= ways
-
-
-def test_changes_survive_without_promises(monkeypatch):
-    monkeypatch.setattr(mutation, "_CASES", {True: [], False: []})
-    assert len(classify_changes(every=50).survived) > 20
-
-
-def test_a_change_is_reverted():
-    before = {name: getattr(classify, name) for name in (*TABLES, "_FAULT_RULES")}
-    for table in TABLES:
-        with applied(Mutant(table, 0, None, "removed")):
-            assert breaks_promise(table)
-    assert {name: getattr(classify, name) for name in before} == before
-    assert not any(breaks_promise(table) for table in TABLES)
