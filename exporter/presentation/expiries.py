@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -120,26 +121,23 @@ async def all_endings(
     Other tasks run in between.
     """
     used, own = set[str](), set[str]()
+    # By kind and name; the users of a credential by its name too.
+    found, users = dict[tuple[EndingKind, str], Ending](), defaultdict[object, list[str]](list)
     async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
         used.update(probing_credentials(target))
         own.update((target.credential,) if config.modules[target.module].mode is not Mode.CANARY else ())
-    kinds = {
-        name: EndingKind.CREDENTIAL if name in own else EndingKind.OTHER_CREDENTIAL
-        for name in with_lookup_credentials(config, used)
-    }
-    credentials = {name: credential_ending(expiries_of(name), kind=kind) for name, kind in kinds.items()}
-    found = {(ending.kind, ending.name): ending for ending in credentials.values() if ending is not None}
-    users: dict[tuple[EndingKind, str], list[str]] = {}
-    async for target in yield_with_pauses(config.targets.values(), _ROWS_PER_SLICE):
-        for ending in filter(None, (credentials.get(target.credential), *_of_target(target, record_of(target.name)))):
+        users[target.credential].append(target.name)
+        for ending in filter(None, _of_target(target, record_of(target.name))):
             key = (ending.kind, ending.name)
             if key not in found or ending.at < found[key].at:
                 found[key] = ending
-            users.setdefault(key, []).append(target.name)
+            users[key].append(target.name)
+    for name in with_lookup_credentials(config, used):
+        kind = EndingKind.CREDENTIAL if name in own else EndingKind.OTHER_CREDENTIAL
+        if (expiry := credential_ending(expiries_of(name), kind=kind)) is not None:
+            found[kind, name], users[kind, name] = expiry, users[name]
     wanted = ((key, ending) for key, ending in found.items() if soon_at is None or ending.is_soon(soon_at))
-    listed = [
-        replace(ending, targets=tuple(users.get(key, ()))) async for key, ending in yield_with_pauses(wanted, _ROWS_PER_SLICE)
-    ]
+    listed = [replace(ending, targets=tuple(users[key])) async for key, ending in yield_with_pauses(wanted, _ROWS_PER_SLICE)]
     return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
 
 

@@ -106,13 +106,16 @@ def bound_tls_buffers() -> None:
 # Processor time that long loops together have at once on a busy loop: with more, readers of pages make the ticks late, and probes are discarded.
 MOST_AT_ONCE = 0.005
 _REMEMBERED = 1.0  # seconds: on a busy host short and very long turns alternate
+# The longest turn of the others that makes no tick late. Of what a turn is longer, long loops together have half, so that a page ends after few turns of a slow loop.
+_ON_TIME = TICK + TOLERATED
+MOST_OF_LATE = 0.05
 _IDLE = 0.001  # seconds: shorter turns of the others are none, because the clock of a thread ticks every 16 ms on Windows
 
 
 class _Turn(threading.local):
-    """When the present slice began, in processor time of this thread, and how much may be done at once, until when."""
+    """When the present slice began, in processor time of this thread, and how much may be done at once, until when; `late` after a late turn."""
 
-    began = share = until = 0.0
+    began = share = until = late = 0.0
     waiting = 0  # long loops that wait for their turn
 
 
@@ -123,9 +126,9 @@ async def pause() -> None:
     """Let other tasks run, once this one has had as much of the loop as their longest turn of late, `MOST_AT_ONCE` at most.
 
     On an idle loop that is at each call. With thousands of probes, or on a busy host, a turn lasts as long as many slices, and
-    a page that waits for hundreds of turns takes a minute.
+    a page that waits for hundreds of turns takes a minute: after a turn that made each tick late it has more.
     """
-    if time.thread_time() - _turn.began < _turn.share / (1 + _turn.waiting):
+    if time.thread_time() - _turn.began < max(_turn.share, _turn.late) / (1 + _turn.waiting):
         return
     left = time.perf_counter()
     _turn.waiting += 1
@@ -135,6 +138,7 @@ async def pause() -> None:
         _turn.waiting -= 1
         now, _turn.began = time.perf_counter(), time.thread_time()
         share = min(now - left, MOST_AT_ONCE) if now - left > _IDLE else 0.0
+        _turn.late = min((now - left - _ON_TIME) / 2, MOST_OF_LATE)
         if share >= _turn.share or now > _turn.until:
             _turn.share, _turn.until = share, now + _REMEMBERED
 

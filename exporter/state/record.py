@@ -320,7 +320,7 @@ FACTS: Final[dict[str, Scope]] = marked(TargetRecord, "scope")
 
 def unsteady_at(record: TargetRecord | None, now: float) -> Unsteady | None:
     """Return how unsteady a target is that is ready at `now`, a Unix time; None for any other target."""
-    if record is None or record.last is None or record.state is not State.READY:
+    if record is None or record.last is None or record.state is not State.READY or not record.recent_failures:
         return None
     if not readiness_at(record.target, record, now).ready:
         return None

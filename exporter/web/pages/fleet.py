@@ -136,8 +136,8 @@ def matcher(query: TargetQuery) -> Callable[[TargetView], bool]:
             return False
         if not all(_has(target, name.strip(), value.strip() if equals else None) for name, equals, value in labels):
             return False
-        servers = " ".join(value for each in target.instances for value in each.values())
-        text = f"{target.name} {target.vault} {target.key} {servers}".casefold() if words else ""
+        names = (target.name, target.vault, target.key, *chain(*(each.values() for each in target.instances))) if words else ()
+        text = " ".join(names).casefold()
         return all(word in text for word in words) or _stands_for(by_words, view.failure)
 
     return matches
@@ -201,6 +201,7 @@ class Fleet:
     )  # of each target that is not measured, the share of the time that this host lost
     own: list[SqlCause] = field(default_factory=list)  # of SQL Servers themselves
     causes: list[CauseGroup] = field(default_factory=list)  # incidents, or the chosen one
+    has_over: bool = False  # whether a failure of a target ended within the last hour
     ended: list[CauseGroup] = field(default_factory=list)  # incidents of the last hour that are over
     has_ended: bool = False  # the chosen cause: everything is as without the choice
     shown: list[TargetView] = field(default_factory=list)
@@ -208,6 +209,7 @@ class Fleet:
     def add(self, view: TargetView, *, is_within: bool) -> None:
         target, failure = view.target, view.failure
         self.views[target.name] = view
+        self.has_over = self.has_over or view.ended is not None
         if failure is not None and failure.code is not None:
             self.codes[failure.code] += 1
         self.labels.update(target.labels.items())
@@ -221,7 +223,7 @@ class Fleet:
             self.lost.append(view.readiness.stolen)
         state = HeadlineState.UNSTEADY if view.unsteady is not None else _STATES.get(view.urgency, HeadlineState.OTHER)
         self.targets[state] += 1
-        self.servers.update((server, min(self.servers.get(server, state), state)) for server in view.servers)
+        self.servers.update({server: min(self.servers.get(server, state), state) for server in view.servers})
 
     def within(self) -> Iterable[TargetView]:
         return (self.views[name] for name in self.scope)
@@ -239,7 +241,7 @@ class Fleet:
 
     async def add_ended(self) -> None:
         """Add the incidents that ended within the last hour, the latest first."""
-        if not [view async for view in yield_with_pauses(self.views.values(), TARGETS_PER_SLICE) if view.ended is not None]:
+        if not self.has_over:
             return
         links = (ended_link(each.target, each.module, each.record, each.ended) for each in self.views.values())
         found = await incident_groups(await cause_groups(links, self.scope.__contains__))

@@ -52,7 +52,9 @@ async def test_an_idle_loop_has_each_turn_although_the_clock_of_the_thread_stand
 async def test_a_long_turn_is_remembered_for_a_second(clock):
     clock.turn = 1.0
     await turns_of(clock, 2, MOST_AT_ONCE)
-    clock.turn, clock.turns = 0.0, 0
+    clock.turn = 0.0
+    await turns_of(clock, 200, MOST_AT_ONCE / 20)  # the last slice of a slow loop
+    clock.turns = 0
     assert await turns_of(clock, 100, MOST_AT_ONCE / 20) < 7
     clock.at += 1.5
     await turns_of(clock, 20, MOST_AT_ONCE / 20)
@@ -60,11 +62,18 @@ async def test_a_long_turn_is_remembered_for_a_second(clock):
     assert await turns_of(clock, 100, MOST_AT_ONCE / 20) == 100
 
 
+async def test_after_a_late_turn_a_long_loop_has_half_of_what_it_was_late(clock):
+    clock.turn = 0.07
+    assert await turns_of(clock, 800, MOST_AT_ONCE / 20) == 20
+    clock.turn, clock.turns = 9.0, 0
+    assert await turns_of(clock, 800, MOST_AT_ONCE / 20) == 4
+
+
 async def test_several_long_loops_share_the_time(clock):
     clock.turn = 1.0
-    alone = await turns_of(clock, 100, MOST_AT_ONCE / 20)
+    alone = await turns_of(clock, 1000, MOST_AT_ONCE / 20)
     clock.turns = 0
-    await asyncio.gather(*(turns_of(clock, 100, MOST_AT_ONCE / 20) for _ in range(2)))
+    await asyncio.gather(*(turns_of(clock, 1000, MOST_AT_ONCE / 20) for _ in range(2)))
     assert clock.turns > 3 * alone
 
 
