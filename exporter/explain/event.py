@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
+from typing import Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import msgspec
@@ -28,11 +28,7 @@ _SQL_SERVER = re.compile(r"MSSQLSERVER|MSSQL\$\S+", re.IGNORECASE)
 _KEY_WORDS = re.compile(r"key|credential|provider|certificate", re.IGNORECASE)
 
 
-class Origin(StrEnum):
-    """The program that wrote an event; the values are in JSON."""
-
-    CONNECTOR = "connector"
-    SQL_SERVER = "sql_server"
+Origin = Literal["connector", "sql_server"]  # the program that wrote an event; the values are in JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +60,12 @@ def _event(provider: str, number: int | None, texts: Iterable[str], at: str, com
         left -= len(kept[-1])
         if not left:
             break
-    whole, origin = " ".join(kept), Origin.CONNECTOR
-    if not _CONNECTOR.search(provider):
-        origin = Origin.SQL_SERVER
+    whole, is_own = " ".join(kept), _CONNECTOR.search(provider) is not None
+    if not is_own:
         is_named = "provider error" in whole.casefold() or (number == _OBJECT_NOT_FOUND and _KEY_WORDS.search(whole))
         if not (_SQL_SERVER.fullmatch(provider) and (number in EKM_MESSAGES or is_named)):
             return None
+    origin: Origin = "connector" if is_own else "sql_server"
     return LoggedEvent(origin=origin, at=moment_of(at), provider=provider, number=number, computer=computer, texts=tuple(kept))
 
 
@@ -100,7 +96,7 @@ def explain_event(event: LoggedEvent) -> Explanation | None:
         return Explanation(rows=(row,))
     whole = " ".join(event.texts)
     found = explain_log_text(whole)
-    if found is not None or event.origin is Origin.CONNECTOR or event.number is None:
+    if found is not None or event.origin == "connector" or event.number is None:
         return found
     return explain_message(event.number, whole)
 
@@ -109,7 +105,7 @@ def _codes(event: LoggedEvent) -> Iterator[ConnectorError]:
     """Yield the codes in the event, the surest first."""
     for text in event.texts:
         yield from read(text).codes
-    if event.origin is Origin.CONNECTOR:
+    if event.origin == "connector":
         yield from _connector_text_codes(event)
     elif (message := MESSAGES.get(event.number or 0)) is not None and message.has_code:
         yield from _message_codes(event.texts)
@@ -316,7 +312,7 @@ def as_text(summary: EventSummary, *, complete: bool = True) -> str:
         return f"No event of the connector, and no message of SQL Server about a key provider.\n{_SILENT}\n"
     lines = [f"{'COUNT':>6}  {'FIRST (UTC)':<19}  {'LAST (UTC)':<19}  CODE"]
     lines += [line for group in summary.groups for line in _group_lines(group)]
-    if not any(Origin.CONNECTOR in group.origins for group in summary.groups):
+    if not any("connector" in group.origins for group in summary.groups):
         lines += ["", _SILENT]
     if summary.details.maxlen:
         lines.append("" if summary.count <= MOST_DETAILS else f"\nThe last {MOST_DETAILS} of {summary.count} events:")

@@ -12,7 +12,7 @@ from exporter.config.usage import credential_uses, names_of
 from exporter.core.connector import log_query
 from exporter.core.durations import moment
 from exporter.core.names import host_name, server_name
-from exporter.core.values import Vantage, has_limits, key_operations_limit
+from exporter.core.values import KeyFacts, Vantage, has_limits, key_operations_limit
 from exporter.knowledge.expiry import CredentialExpiry
 from exporter.knowledge.verdict import AuxiliaryKind
 from exporter.presentation.payloads import Payload, expiry_payload, failure_payload, moment_or_none
@@ -23,6 +23,7 @@ from exporter.sqlserver.differences import names_key
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.proof import ServerProof, server_proofs, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, shown_name
+from exporter.state.history import History
 from exporter.state.record import TargetRecord, readiness_at
 
 MOST_TARGETS = MOST_SERVERS = 100  # of a key on its sheet: a person reads no more
@@ -51,13 +52,14 @@ async def audit_payload(sources: AuditSources, target: Target) -> Payload:
     config = sources.config
     same = [each for each in config.targets.values() if (each.vault, each.key_name) == (target.vault, target.key_name)]
     targets = [target, *(each for each in same if each.name != target.name)][:MOST_TARGETS]
-    records = {each.name: record for each in targets if (record := sources.record_of(each.name)) is not None}
+    # A target without a record is one of which nothing is known.
+    records = {each.name: sources.record_of(each.name) or TargetRecord(each, History(0)) for each in targets}
     certificates = {end: shown for record in records.values() for end, shown in record.certificates.items()}
-    limit, vault = _key_limit(target, records.get(target.name)), host_name(target.vault)
+    limit, vault = _key_limit(target, records[target.name].key), host_name(target.vault)
     lists: dict[str, Iterable[Payload]] = {
         "versions": _versions(targets, records),
         "credentials": _credentials(targets, records, sources),
-        "probes": (_probe(each, records.get(each.name), sources) for each in targets),
+        "probes": (_probe(each, records[each.name], sources) for each in targets),
         "recovery": _recovery(targets, records),
         "retained_versions": _retained(targets, records),
         "tls_certificates": (
@@ -98,11 +100,10 @@ def _first(values: Iterable[Any]) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _key_limit(target: Target, record: TargetRecord | None) -> int | None:
+def _key_limit(target: Target, key: KeyFacts | None) -> int | None:
     """Return how many requests about the key its vault allows in 10 seconds; None if that is not published."""
     if not has_limits(target.vault):
         return None
-    key = None if record is None else record.key
     if key is None or not key.supported:
         return round(key_operations_limit(target.vault))
     return round(key_operations_limit(target.vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits))
@@ -114,7 +115,7 @@ def _versions(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
     for each in targets:
         probed.setdefault(each.key_version, []).append(each)
     for version, several in probed.items():
-        key = _first(records[each.name].key for each in several if each.name in records)
+        key = _first(records[each.name].key for each in several)
         yield {
             "version": version or (None if key is None else key.version),
             "pinned": version is not None,
@@ -212,7 +213,7 @@ def _credentials(targets: Sequence[Target], records: dict[str, TargetRecord], so
             uses.setdefault(name, []).append(use)
     for name, found in uses.items():
         credential = sources.config.credentials[name]
-        users = [each for each in targets if each.credential == name and each.name in records]
+        users = [each for each in targets if each.credential == name]
         seen = [names_of(each, () if (last := records[each.name].last) is None else last.steps) for each in users]
         yield {
             "credential": name,
@@ -226,10 +227,10 @@ def _credentials(targets: Sequence[Target], records: dict[str, TargetRecord], so
         }
 
 
-def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -> Payload:
-    last = None if record is None else record.last
+def _probe(target: Target, record: TargetRecord, sources: AuditSources) -> Payload:
     ready = readiness_at(target, record, sources.now).ready
-    unwrapped = None if record is None else record.key_unwrapped_at  # without one, a success is no round trip with this key
+    # Without an unwrap, a success is no round trip with this key.
+    round_trip = None if record.key_unwrapped_at is None else record.last_success_at
     return {
         "target": target.name,
         "version": target.key_version,
@@ -237,26 +238,25 @@ def _probe(target: Target, record: TargetRecord | None, sources: AuditSources) -
         "mode": sources.config.modules[target.module].mode.value,
         "from": f"{sources.host}{'' if sources.config.settings.vantage is Vantage.SQL_HOST else ', a central host'}",
         "ready": ready,
-        "not_ready_since": moment_or_none(None if record is None or ready is not False else record.state_since),
-        "last_probe": moment_or_none(None if record is None else record.last_probe_at),
-        "last_round_trip": moment_or_none(None if record is None or unwrapped is None else record.last_success_at),
-        "last_unwrap": moment_or_none(unwrapped),
-        **failure_payload(None if last is None else last.first_failure),
+        "not_ready_since": moment_or_none(None if ready is not False else record.state_since),
+        "last_probe": moment_or_none(record.last_probe_at),
+        "last_round_trip": moment_or_none(round_trip),
+        "last_unwrap": moment_or_none(record.key_unwrapped_at),
+        **failure_payload(None if record.last is None else record.last.first_failure),
     }
 
 
 def _recovery(targets: Sequence[Target], records: dict[str, TargetRecord]) -> Iterator[Payload]:
     """Yield the recovery vault of each target, and the declared day of the key's last backup."""
     for target in targets:
-        record = records.get(target.name)
-        identity = (AuxiliaryKind.RECOVERY, target.recovery_vault or "", target.recovery_vault or "")
-        result = None if record is None else record.auxiliary.get(identity)
+        record = records[target.name]
+        result = record.auxiliary.get((AuxiliaryKind.RECOVERY, target.recovery_vault or "", target.recovery_vault or ""))
         yield {
             "target": target.name,
             "recovery_vault": target.recovery_vault,
             "usable": None if result is None else result.usable,
             "last_probe": moment_or_none(None if result is None else result.at),
-            "last_unwrap": moment_or_none(None if record is None else record.proof_at),
+            "last_unwrap": moment_or_none(record.proof_at),
             "backup_on": None if target.backup_on is None else target.backup_on.isoformat(),
         }
 
@@ -264,9 +264,8 @@ def _recovery(targets: Sequence[Target], records: dict[str, TargetRecord]) -> It
 def _retained(targets: Sequence[Target], records: dict[str, TargetRecord]) -> Iterator[Payload]:
     """Yield each key version that old backups need."""
     for target in targets:
-        record = records.get(target.name)
         for each in target.retained_versions:
-            result = None if record is None else record.auxiliary.get((AuxiliaryKind.RETAINED, each.key, each.vault))
+            result = records[target.name].auxiliary.get((AuxiliaryKind.RETAINED, each.key, each.vault))
             yield {
                 "key": each.key,
                 "vault": each.vault,

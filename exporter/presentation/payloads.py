@@ -16,7 +16,7 @@ from exporter.knowledge.checks_vault import CheckRun
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.expiry import CredentialExpiry
 from exporter.knowledge.report import ProbeReport, StepResult
-from exporter.knowledge.verdict import NOT_TESTED, AuxiliaryResult, deciding_failure, readiness_text
+from exporter.knowledge.verdict import NOT_TESTED, deciding_failure, readiness_text
 from exporter.presentation.expiries import DAY, Ending, credential_ending
 from exporter.presentation.text import auxiliary_results
 from exporter.state.history import HistoryEntry
@@ -192,7 +192,21 @@ def target_details_payload(
     auxiliary = () if record is None else auxiliary_results(target, record, now=now)
     vault = VaultHeaders() if record is None else record.vault
     return {
-        "auxiliary_probes": [_auxiliary(result) for _, result in auxiliary if result is not None],
+        "auxiliary_probes": [
+            {
+                "what": result.kind.value,
+                "name": result.name,
+                "vault": result.vault,
+                "credential": result.credential,
+                "at": moment_or_none(result.at),
+                "usable": result.usable,
+                **failure_payload(result.failure),
+                "key_version": None if result.key is None else result.key.version,
+                "steps": [step_payload(step) for step in result.steps],
+            }
+            for _, result in auxiliary
+            if result is not None
+        ],
         "key_facts": None if record is None or record.key is None else _key(record.key),
         "rotation_pending": None if record is None else record.rotation_pending,
         "newest_version": None if record is None else record.newest_version,
@@ -224,20 +238,6 @@ def checks_payload(run: CheckRun | None) -> Payload | None:
         for result in run.failed
     ]
     return {"at": moment_or_none(run.at), "failed": failed}
-
-
-def _auxiliary(result: AuxiliaryResult) -> Payload:
-    return {
-        "what": result.kind.value,
-        "name": result.name,
-        "vault": result.vault,
-        "credential": result.credential,
-        "at": moment_or_none(result.at),
-        "usable": result.usable,
-        **failure_payload(result.failure),
-        "key_version": None if result.key is None else result.key.version,
-        "steps": [step_payload(step) for step in result.steps],
-    }
 
 
 def _key(key: KeyFacts) -> Payload:

@@ -7,7 +7,6 @@ the report.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -253,17 +252,6 @@ def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) ->
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpiryLine:
-    """Expiry of a credential from one source. `when` is a text, `looked_up_at` a Unix time."""
-
-    credential: str
-    source: str
-    when: str
-    looked_up_at: float | None
-    note: str
-
-
 def auxiliary_results(target: Target, record: TargetRecord, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
     """Return the configured auxiliary probes, each with its last result."""
     today = datetime.fromtimestamp(now, UTC).date()
@@ -338,14 +326,11 @@ def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[
 
     The key contains the reason, the vault or credential, and the key's name if the reason is about one.
     """
-    of_the_credential = failure.step is Step.TOKEN
-    of_the_caller = failure.step not in (Step.CHALLENGE, Step.TOKEN)
-    of_the_key = of_the_caller and failure.reason in KEY_REFUSED
     return (
         failure.reason,
-        None if of_the_credential else vault,
-        credential if of_the_credential or of_the_caller else None,
-        key if of_the_key else None,
+        None if failure.step is Step.TOKEN else vault,
+        None if failure.step is Step.CHALLENGE else credential,
+        key if failure.step not in (Step.CHALLENGE, Step.TOKEN) and failure.reason in KEY_REFUSED else None,
     )
 
 
@@ -386,14 +371,16 @@ def path_lines(vault: VaultHeaders, expected: ExpectPath) -> list[Line]:
     )
 
 
-def expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
-    """Yield expiries by credential and source, and credentials without a source. `now` is a Unix time."""
+def expiry_lines(
+    expiries: Mapping[str, Sequence[CredentialExpiry]], *, now: float
+) -> Iterator[tuple[str, str, str, float | None, str]]:
+    """Yield credential, source, expiry as text, Unix time of the last lookup, and a note: by source, and credentials without one."""
     for name, each in expiries.items():
         for expiry in each:
             note = ". ".join(filter(None, (expiry.wrong, expiry.failure)))
-            yield ExpiryLine(name, expiry.source.value, _when(expiry, now), expiry.looked_up_at, note)
+            yield name, expiry.source.value, _when(expiry, now), expiry.looked_up_at, note
         if not each:
-            yield ExpiryLine(name, "none", "unknown", None, "no source of its expiry is configured")
+            yield name, "none", "unknown", None, "no source of its expiry is configured"
 
 
 def _when(expiry: CredentialExpiry, now: float) -> str:
@@ -462,9 +449,8 @@ def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Ide
 
 
 def _expiry_lines(expiries: Mapping[str, Sequence[CredentialExpiry]], now: float) -> Iterator[str]:
-    for expiry in expiry_lines(expiries, now=now):
-        source = "" if expiry.source == "none" else f" (source {expiry.source})"
-        yield line(expiry.credential, f" {expiry.when}{source}", indent=_INDENT)
-        if expiry.note:
-            looked_up = "" if expiry.looked_up_at is None else f"; last success at {moment(expiry.looked_up_at)}"
-            yield wrapped("note", expiry.note + looked_up, indent=_INDENT * 2)
+    for credential, source, when, at, note in expiry_lines(expiries, now=now):
+        yield line(credential, f" {when}" + ("" if source == "none" else f" (source {source})"), indent=_INDENT)
+        if note:
+            looked_up = "" if at is None else f"; last success at {moment(at)}"
+            yield wrapped("note", note + looked_up, indent=_INDENT * 2)

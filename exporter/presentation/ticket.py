@@ -103,10 +103,6 @@ class Extent:
     total: int = 1
     urgency: str = ""
 
-    def subjects(self, first: Diagnosis) -> list[Diagnosis]:
-        """Return the first subject and the others that its team repairs too."""
-        return [first, *(each for each in self.others if each.team is first.team)]
-
 
 def extent_of(subject: Diagnosis) -> Extent:
     """Return the extent of one target's failure."""
@@ -269,7 +265,8 @@ def ticket_text(subject: Diagnosis, extent: Extent, host: str) -> str:
     if failure is None or team is None:
         return ""
     # What the team does about each vault, key or application, and how it sees that the repair works.
-    several, parts, proofs = extent.subjects(subject), list[TicketPart](), list[TicketPart]()
+    several = [subject, *(each for each in extent.others if each.team is team)]
+    parts, proofs = list[TicketPart](), list[TicketPart]()
     for each in (one.named(subject.target.name) for one in several):
         advice, names, vault = each.advice(several=extent.total > 1), each.names, each.vault_name
         if each.failure is not None and advice is not None:

@@ -18,25 +18,30 @@ from exporter.state.record import TargetRecord
 
 
 class ExporterService(Protocol):
-    """The running exporter. `config` is the active configuration, which a reload replaces."""
+    """The running exporter."""
 
     @property
-    def config(self) -> Config: ...
+    def config(self) -> Config:
+        """The active configuration, which a reload replaces."""
 
     @property
-    def recorder(self) -> Recorder: ...
+    def recorder(self) -> Recorder:
+        """What `/metrics` exposes."""
 
     @property
-    def ready(self) -> bool: ...
+    def ready(self) -> bool:
+        """Whether the first round of probes has ended, or two minutes have passed."""
 
     @property
     def keeps_state(self) -> bool:
         """Whether the state directory can be written; true without one."""
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The version of the exporter."""
 
-    def record_of(self, target: str) -> TargetRecord | None: ...
+    def record_of(self, target: str) -> TargetRecord | None:
+        """Return the record of a target; None before its first result."""
 
     def credential_expiries(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a configured credential, one item per source."""

@@ -16,7 +16,7 @@ from exporter.knowledge import advice
 from exporter.knowledge.causes import TITLES, Cause, cause_of
 from exporter.knowledge.reason_row import Link, sentence
 from exporter.knowledge.tickets import TEAM_TITLES, Team
-from exporter.knowledge.verdict import FAILURES_OF_UNSTEADY
+from exporter.knowledge.verdict import FAILURES_OF_UNSTEADY, State
 from exporter.presentation.diagnosis import Diagnosis, diagnose
 from exporter.presentation.expiries import Ending
 from exporter.presentation.sql import SqlCause, SqlProofs, urgency_text
@@ -46,7 +46,7 @@ from exporter.web.pages.html import (
     who_acts,
 )
 from exporter.web.pages.sql_servers import proof_badge, sql_cause, start_here
-from exporter.web.pages.views import TargetView, Urgency, badge, brief_name, unsteady_badge, when
+from exporter.web.pages.views import URGENCY, TargetView, badge, brief_name, unsteady_badge, when
 
 PER_PAGE = 50
 SHOWN = 8  # causes on a page
@@ -134,7 +134,7 @@ def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) ->
     code, affected = first.failed.code, group.targets
     diagnosis = first.diagnosis
     if len(affected) <= NAMED:
-        affected = sorted(affected, key=lambda name: (views[name].urgency, name))
+        affected = sorted(affected, key=lambda name: (URGENCY[views[name].state], name))
     are = "is" if len(group.unsteady) == 1 else "are"
     unsteady = f" {counted(len(group.unsteady), 'further target')} {are} unsteady, and ready now."
     # What fails if only wrap does; the headline has what fails if a vault is not ready.
@@ -143,7 +143,7 @@ def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) ->
     return element(
         "li",
         proof_badge(ProofState.CLOSED) if is_closed else None,
-        badge(first.urgency) if first.unsteady is None else unsteady_badge(),
+        badge(first.state) if first.unsteady is None else unsteady_badge(),
         element("h2", group_title(group), title=group.cause.name or None),
         element("span", _age(group, first, page.fleet.now), class_="age"),
         None
@@ -155,7 +155,7 @@ def _cause(urls: Urls, group: CauseGroup, page: ListPage, *, is_closed: bool) ->
         element("p", what) if what else None,
         _action(group, views),
         page.tickets.get(group.id),
-        class_="bad-edge" if first.urgency is Urgency.NOT_READY else None,
+        class_="bad-edge" if first.state is State.NOT_READY else None,
         data_key=group.id,
     )
 
@@ -301,7 +301,7 @@ def target_ticket(view: TargetView) -> Child:
     subject = view.diagnosis
     if subject is None or subject.team is None:
         return None
-    urgency = urgency_text(view.own, view.now) if view.urgency is Urgency.NOT_READY else ""
+    urgency = urgency_text(view.own, view.now) if view.state is State.NOT_READY else ""
     return _details(subject.team, ticket_text(subject, replace(extent_of(subject), urgency=urgency), computer_name()))
 
 

@@ -36,7 +36,7 @@ from exporter.web.pages.html import (
     table,
     table_head,
 )
-from exporter.web.pages.views import Urgency, badge, exact_time, span, when
+from exporter.web.pages.views import badge, exact_time, span, when
 
 SHOWN = 100  # changes, or several that belong together, on the page
 LISTED = 50  # targets of a row
@@ -192,4 +192,4 @@ def _cause(urls: Urls, change: ObservedChange) -> Child:
 def _value(urls: Urls, what: ChangeKind, value: str) -> Child:
     if what is ChangeKind.CODE and value.isdecimal() and int(value) in BY_CODE:
         return code_link(urls, int(value))
-    return badge(Urgency[value.upper()]) if what is ChangeKind.STATE else value
+    return badge(State(value)) if what is ChangeKind.STATE else value

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from functools import partial
 from itertools import chain, islice
 from operator import itemgetter
@@ -21,10 +20,11 @@ from exporter.config.settings import Target
 from exporter.explain.explanation import LONGEST, Explanation
 from exporter.explain.search import explain
 from exporter.knowledge.report import StepResult
+from exporter.knowledge.verdict import State
 from exporter.presentation.sql import SqlCause, SqlProofs, sql_causes, stuck_behind
 from exporter.runtime.loop import yield_with_pauses
 from exporter.state.causes import TARGETS_PER_SLICE, CauseGroup, cause_groups, chosen_groups, ended_link, incident_groups, linked
-from exporter.web.pages.views import TargetView, Urgency
+from exporter.web.pages.views import URGENCY, TargetView
 
 _LONGEST = 200  # characters of a word or label that count
 _LIMITS = {"cause": 600, "code": LONGEST}  # a cause has the names of a vault, a key and a reason
@@ -34,7 +34,7 @@ MOST_LABELS = 200  # of a page, as suggestions
 UNSTEADY = "unsteady"
 # Values of `verdict`, each with its filter.
 VERDICTS: Mapping[str, Callable[[TargetView], bool]] = {
-    **{urgency.name.lower(): partial(lambda urgency, view: view.urgency is urgency, urgency) for urgency in Urgency},
+    **{state.value: partial(lambda state, view: view.state is state, state) for state in State},
     UNSTEADY: lambda view: view.unsteady is not None,
 }
 
@@ -47,9 +47,9 @@ def _known_first(value: float | None, view: TargetView) -> tuple[Any, ...]:
 
 def _urgency(view: TargetView) -> tuple[Any, ...]:
     """Sort failures by their beginning, which later probes do not change: no row moves while a page refreshes."""
-    urgency = min(view.urgency, Urgency.FAILING) if view.fails_itself else view.urgency
-    since = view.since if view.urgency in (Urgency.NOT_READY, Urgency.FAILING) else None
-    return urgency, view.unsteady is None, *_known_first(since, view)
+    place = min(URGENCY[view.state], URGENCY[State.FAILING] if view.fails_itself else len(URGENCY))
+    since = view.since if view.state in (State.NOT_READY, State.FAILING) else None
+    return place, view.unsteady is None, *_known_first(since, view)
 
 
 # Values of `sort` other than `label:NAME`, each with its words and its key. Unknown values come last, equal targets are sorted by name.
@@ -169,16 +169,8 @@ def _label_key(name: str) -> SortKey:
     return key
 
 
-class HeadlineState(IntEnum):
-    """What a headline counts, the most urgent first: a SQL Server has the first state of its targets."""
-
-    NOT_READY = 0
-    UNKNOWN = 1
-    UNSTEADY = 2
-    OTHER = 3
-
-
-_STATES = {Urgency.NOT_READY: HeadlineState.NOT_READY, Urgency.UNKNOWN: HeadlineState.UNKNOWN}
+# What a headline counts, the most urgent first: a SQL Server has the first state of its targets. All others are one.
+HEADLINE: Mapping[str, int] = {State.NOT_READY: 0, State.UNKNOWN: 1, UNSTEADY: 2}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,9 +184,9 @@ class Fleet:
     labels: set[tuple[str, str]] = field(default_factory=set)  # name and value, of all targets
     label_names: set[str] = field(default_factory=set)  # of all targets and their SQL Servers
     scope: dict[str, None] = field(default_factory=dict)  # names of targets
-    counts: Counter[Urgency] = field(default_factory=Counter)
-    targets: Counter[HeadlineState] = field(default_factory=Counter)
-    servers: dict[str, HeadlineState] = field(default_factory=dict)  # that the configuration names, by the name
+    counts: Counter[State] = field(default_factory=Counter)
+    targets: Counter[int] = field(default_factory=Counter)  # by `HEADLINE`
+    servers: dict[str, int] = field(default_factory=dict)  # that the configuration names, by the name
     waiting: int = 0  # targets without a finished probe
     lost: list[float] = field(
         default_factory=list
@@ -217,11 +209,11 @@ class Fleet:
         if not is_within:
             return
         self.scope[target.name] = None
-        self.counts[view.urgency] += 1
+        self.counts[view.state] += 1
         self.waiting += view.report is None and view.readiness.stolen is None
         if view.readiness.stolen is not None:
             self.lost.append(view.readiness.stolen)
-        state = HeadlineState.UNSTEADY if view.unsteady is not None else _STATES.get(view.urgency, HeadlineState.OTHER)
+        state = HEADLINE.get(UNSTEADY if view.unsteady is not None else view.state, len(HEADLINE))
         self.targets[state] += 1
         self.servers.update({server: min(self.servers.get(server, state), state) for server in view.servers})
 

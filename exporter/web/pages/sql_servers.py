@@ -111,7 +111,7 @@ def _server(urls: Urls, view: TargetView, server: ServerProof) -> Child:
         copyable(first_actions([server], server, over, view.now, target=view.target.name, is_ready=view.readiness.ready is True))
         if is_own
         else None,
-        _restart(view, server),
+        None if (known := view.restart.get(proof_key(server))) is None else element("p", *_restart_of(known, view.now)),
     ]
 
 
@@ -130,31 +130,22 @@ def _badge(view: TargetView, server: ServerProof, over: float | None) -> Html:
     return proof_badge(server.state_at(view.now), over)
 
 
-def _restart(view: TargetView, server: ServerProof) -> Child:
-    """Return what a restart of a SQL Server would find, and the first row of its evidence that is missing."""
-    known = view.restart.get(proof_key(server))
-    if known is None:
-        return None
-    return element("p", _restart_badge(known, view.now), " ", _first_missing(known, view.now))
-
-
-def _restart_badge(readiness: RestartReadiness, now: float) -> Html:
-    words, colour = _RESTART[readiness.answer(now)]
-    return element("span", f"restart {words}", class_=f"state {colour}")
-
-
-def _first_missing(readiness: RestartReadiness, now: float) -> Child:
-    first = readiness.first_missing
+def _restart_of(readiness: RestartReadiness, now: float, name: Child = " ") -> tuple[Child, Child, Child]:
+    """Return what a restart of a SQL Server would find, its name, and the first row of its evidence that is missing."""
+    first, (words, colour) = readiness.first_missing, _RESTART[readiness.answer(now)]
+    shown = element("span", f"restart {words}", class_=f"state {colour}")
     if first is None:
-        return None if readiness.answer(now) == "ready" else "What is known of it is too old: the exporter reads it no more."
+        known = readiness.answer(now) == "ready"
+        return shown, name, None if known else "What is known of it is too old: the exporter reads it no more."
     more = len(readiness.missing) - 1
-    return [
+    missing = [
         sentence(first.text),
         " First: ",
         first.fix,
         "." if more else "",
         f" And {more:,} more: /api/v1/sql-servers." if more else "",
     ]
+    return shown, name, missing
 
 
 def restart_section(restart: Sequence[RestartReadiness], now: float) -> Child:
@@ -165,12 +156,7 @@ def restart_section(restart: Sequence[RestartReadiness], now: float) -> Child:
     counts = ", ".join(f"{sum(one == answer for _, one in answers):,} {words}" for answer, (words, _) in _RESTART.items())
     others = sorted((each for each in answers if each[1] != "ready"), key=lambda each: (each[1] != "not_ready", each[0].server))
     lines = [
-        element(
-            "li",
-            _restart_badge(each, now),
-            element("strong", f" {each.server}, key {each.key_name}: "),
-            _first_missing(each, now),
-        )
+        element("li", *_restart_of(each, now, element("strong", f" {each.server}, key {each.key_name}: ")))
         for each, _ in others[:_SHOWN]
     ]
     more = f"{len(others) - _SHOWN:,} more: /api/v1/sql-servers has all." if len(others) > _SHOWN else None

@@ -19,13 +19,13 @@ from exporter.knowledge.advice import cause, open_detail
 from exporter.knowledge.code_row import OWNERS, SOME_DO_NOT_WRITE, WITHOUT_THE_KEY, Owner
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.knowledge.expiry import Source
-from exporter.knowledge.verdict import NOT_TESTED, STATES, vantage_text, why_text
+from exporter.knowledge.verdict import NOT_TESTED, STATES, State, vantage_text, why_text
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import sql_headline, unread_text
 from exporter.presentation.text import what_an_instance_is
 from exporter.sqlserver.instance import counted
 from exporter.web.pages.causes import PER_PAGE, ListPage, causes_section, group_title
-from exporter.web.pages.fleet import BY_LABEL, MOST_LABELS, ORDERS, UNSTEADY, VERDICTS, Fleet, HeadlineState, TargetQuery
+from exporter.web.pages.fleet import BY_LABEL, HEADLINE, MOST_LABELS, ORDERS, UNSTEADY, VERDICTS, Fleet, TargetQuery
 from exporter.web.pages.html import (
     NAMED,
     TABLE_FOOT,
@@ -48,7 +48,6 @@ from exporter.web.pages.sql_servers import differences_line, own_badges, own_cau
 from exporter.web.pages.target import marks, state_bar
 from exporter.web.pages.views import (
     TargetView,
-    Urgency,
     badge,
     brief_name,
     exact_time,
@@ -92,7 +91,7 @@ def target_row(urls: Urls, view: TargetView, query: TargetQuery, *, action: bool
     return element(
         "tr",
         element("th", _servers(urls, view), scope="row"),
-        cell("State", badge(view.urgency), [element("div", each) for each in own_badges(view)], marks(view)),
+        cell("State", badge(view.state), [element("div", each) for each in own_badges(view)], marks(view)),
         cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
         cell("Cause", _cause(urls, view, action=action)),
         cell("Last 40 probes", bar, element("div", "last ", when(last, view.now), class_="quiet"), class_="number"),
@@ -293,7 +292,7 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     yield head(urls, "Status" if page.is_status else "Targets", at=page.path, now=fleet.now, heading=not page.is_status)
     yield Html('<div id="standing" data-live>')
     themselves = sql_headline(fleet.own, (server for view in fleet.within() for server in view.stuck), fleet.now)
-    is_bad = bool(fleet.counts[Urgency.NOT_READY] or themselves)
+    is_bad = bool(fleet.counts[State.NOT_READY] or themselves)
     headline = ". ".join(filter(None, (_vault_side(fleet), themselves)))
     ended = "has ended, or is outside the filter" if query.scope else "has ended"
     number = len(page.causes) + len(page.own)
@@ -326,7 +325,7 @@ def overview(urls: Urls, page: ListPage) -> Iterator[Html]:
     for start in range(last - PER_PAGE, min(last, len(fleet.shown)), _ROWS_AT_ONCE):
         rows = fleet.shown[start : min(last, start + _ROWS_AT_ONCE)]
         yield markup(target_row(urls, view, fleet.query, action=view.target.name not in advised) for view in rows)
-    meanings = [(element("dt", badge(Urgency[state.name])), element("dd", meaning)) for state, meaning in STATES.items()]
+    meanings = [(element("dt", badge(state)), element("dd", meaning)) for state, meaning in STATES.items()]
     states = element("dl", [*meanings, *sql_legend()])
     legend = element("details", element("summary", "What the states mean"), states, id="states")
     yield Html(TABLE_FOOT + _pages(urls, page) + "</div>" + legend + foot(urls))
@@ -357,8 +356,8 @@ def notices(fleet: Fleet, delayed: str, unread: Sequence[tuple[str, str]], *, re
 
 def _badges(urls: Urls, fleet: Fleet) -> Html:
     """Return the number of targets in each state, each with a link to their list."""
-    badges = [(urgency.name.lower(), badge(urgency, count=fleet.counts[urgency])) for urgency in Urgency]
-    unsteady = fleet.targets[HeadlineState.UNSTEADY]
+    badges = [(state.value, badge(state, count=fleet.counts[state])) for state in State]
+    unsteady = fleet.targets[HEADLINE[UNSTEADY]]
     badges += [(UNSTEADY, unsteady_badge(unsteady))] if unsteady else []
     lists = [(urls.to("/targets", query=[*fleet.query.scope, ("verdict", name)]), shown) for name, shown in badges]
     entries = [element("li", link(address, shown)) for address, shown in lists]
@@ -373,11 +372,11 @@ def _vault_side(fleet: Fleet) -> str:
         return "No target matches the filter" if fleet.views else "0 of 0 targets ready"
     if fleet.waiting == fleet.targets.total():
         return f"Nothing known yet of {counted(total, 'SQL Server' if fleet.servers else 'target')}"
-    ready = fleet.counts[Urgency.READY] == fleet.targets.total()
+    ready = fleet.counts[State.READY] == fleet.targets.total()
     noun, state = "SQL Servers: vault side" if fleet.servers else "targets", "ready" if ready else "not ready"
-    others = {"unknown": counts[HeadlineState.UNKNOWN], "unsteady": counts[HeadlineState.UNSTEADY]}
-    more = "".join(f", {number:,} {name}" for name, number in others.items() if number)
-    return f"{total if ready else counts[HeadlineState.NOT_READY]:,} of {total:,} {noun} {state}{more}"
+    others = ((name, counts[HEADLINE[name]]) for name in (State.UNKNOWN, UNSTEADY))
+    more = "".join(f", {number:,} {name}" for name, number in others if number)
+    return f"{total if ready else counts[HEADLINE[State.NOT_READY]]:,} of {total:,} {noun} {state}{more}"
 
 
 def _next_expiry_line(page: ListPage) -> Child:

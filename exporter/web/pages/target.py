@@ -109,13 +109,13 @@ def _expiries_table(view: TargetView, expiries: Mapping[str, Sequence[Credential
     rows = [
         element(
             "tr",
-            element("th", expiry.credential, scope="row"),
-            cell("Source", expiry.source),
-            cell("Expires", expiry.when),
-            cell("Last lookup", when(expiry.looked_up_at, view.now, absent=""), class_="number"),
-            cell("Note", expiry.note),
+            element("th", credential, scope="row"),
+            cell("Source", source),
+            cell("Expires", expires),
+            cell("Last lookup", when(at, view.now, absent=""), class_="number"),
+            cell("Note", note),
         )
-        for expiry in text.expiry_lines(expiries, now=view.now)
+        for credential, source, expires, at, note in text.expiry_lines(expiries, now=view.now)
     ]
     caption = "One row per source. After a failed lookup the previous answer is kept."
     return [element("h2", "Credential expiry"), table(_EXPIRY_COLUMNS, rows, caption=caption)]
@@ -255,7 +255,7 @@ def target_page(
     missing = "No probe has finished yet." if view.readiness.stolen is None else sentence(why_text(view.readiness))
     yield live(
         "standing",
-        element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict"),
+        element("p", badge(view.state), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict"),
         sql_servers,
         chain(view),
         marks(view),

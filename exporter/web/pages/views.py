@@ -1,4 +1,4 @@
-"""One target as a page shows it: report, age, readiness and urgency; and verdicts, ages and outcomes as text, with their colours."""
+"""One target as a page shows it: report, age, readiness and state; and verdicts, ages and outcomes as text, with their colours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from enum import IntEnum
 
 from msgspec import Struct, field
 
@@ -22,6 +21,7 @@ from exporter.knowledge.verdict import (
     NEEDED,
     NOT_TESTED,
     FailedProbe,
+    State,
     Unsteady,
     deciding_failure,
     readiness_text,
@@ -35,22 +35,8 @@ from exporter.state.record import STALE_INTERVALS, Ended, TargetRecord, ended_at
 from exporter.web.interfaces import ExporterService
 from exporter.web.pages.html import Html, element
 
-
-class Urgency(IntEnum):
-    """States in the order of their urgency."""
-
-    NOT_READY = 0
-    FAILING = 1
-    UNKNOWN = 2
-    READY = 3
-
-
-_BADGES = {
-    Urgency.NOT_READY: ("not ready", "bad"),
-    Urgency.FAILING: ("failing", "unsure"),
-    Urgency.UNKNOWN: ("unknown", "unsure"),
-    Urgency.READY: ("ready", "good"),
-}
+_COLOURS = {State.NOT_READY: "bad", State.FAILING: "unsure", State.UNKNOWN: "unsure", State.READY: "good"}
+URGENCY = {state: place for place, state in enumerate(State)}  # a sort key
 _AZURE = re.compile(r"\.(vault|managedhsm)[a-z-]*\.")  # hosts of vaults in every cloud
 _SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
@@ -64,7 +50,7 @@ class TargetView(Struct, frozen=True, kw_only=True):
     record: TargetRecord | None
     report: ProbeReport | None
     readiness: Readiness
-    urgency: Urgency
+    state: State
     expiries: Sequence[CredentialExpiry] = ()  # of its credential
     unsteady: Unsteady | None = None
     ended: Ended | None = None  # its last failure, if that is over
@@ -115,8 +101,7 @@ class TargetView(Struct, frozen=True, kw_only=True):
             return None
         if self.readiness.why == "stale":
             return self.report.started_at + STALE_INTERVALS * self.target.interval
-        same = self.record.state is not None and self.record.state.name == self.urgency.name
-        return self.record.state_since if same else None
+        return self.record.state_since if self.record.state is self.state else None
 
     @property
     def servers(self) -> dict[str, str]:
@@ -140,7 +125,7 @@ def view(
         record=record,
         report=report,
         readiness=readiness,
-        urgency=Urgency[state_of(readiness, success=None if report is None else report.success).name],
+        state=state_of(readiness, success=None if report is None else report.success),
         expiries=expiries,
         unsteady=unsteady_at(record, now),
         ended=ended_at(record, now),
@@ -154,9 +139,9 @@ def expiries_of(service: ExporterService, target: Target) -> dict[str, tuple[Cre
     return {name: service.credential_expiries(name) for name in names if config.credentials[name].may_expire}
 
 
-def badge(urgency: Urgency, *, count: int | None = None) -> Html:
-    words, colour = _BADGES[urgency]
-    return element("span", words if count is None else f"{count:,} {words}", class_=f"state {colour}")
+def badge(state: State, *, count: int | None = None) -> Html:
+    words = state.replace("_", " ")
+    return element("span", words if count is None else f"{count:,} {words}", class_=f"state {_COLOURS[state]}")
 
 
 def unsteady_badge(count: int | None = None) -> Html:
