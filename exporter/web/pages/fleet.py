@@ -194,6 +194,7 @@ class Fleet:
     own: list[SqlCause] = field(default_factory=list)  # of SQL Servers themselves
     causes: list[CauseGroup] = field(default_factory=list)  # incidents, or the chosen one
     has_over: bool = False  # whether a failure of a target ended within the last hour
+    has_failed: bool = False  # whether a target fails, or comes and goes
     ended: list[CauseGroup] = field(default_factory=list)  # incidents of the last hour that are over
     has_ended: bool = False  # the chosen cause: everything is as without the choice
     shown: list[TargetView] = field(default_factory=list)
@@ -202,6 +203,7 @@ class Fleet:
         target, failure = view.target, view.failure
         self.views[target.name] = view
         self.has_over = self.has_over or view.ended is not None
+        self.has_failed = self.has_failed or failure is not None or view.unsteady is not None
         if failure is not None and failure.code is not None:
             self.codes[failure.code] += 1
         self.labels.update(target.labels.items())
@@ -250,7 +252,8 @@ async def fleet(views: Iterable[TargetView], query: TargetQuery, proofs: SqlProo
     async for each in yield_with_pauses(views, TARGETS_PER_SLICE):
         found.add(each, is_within=matches(each))
     every = found.views.values()
-    links = (linked(each.target, each.module, each.record, each.now) for each in every)
+    # Without a failure there is no cause: thousands of good targets need no look at their links.
+    links = (linked(each.target, each.module, each.record, each.now) for each in (every if found.has_failed else ()))
     groups = await cause_groups(links, found.scope.__contains__)
     causes = await incident_groups(groups)
     await found.add_own_causes(proofs)
