@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from exporter.config.load import Loaded, load_config
 from exporter.config.settings import Config
@@ -86,10 +86,7 @@ Apply = Callable[
 ]  # raises ValueError or ExtraMissingError with a text for the operator if the old one stays
 
 
-class OnReload(Protocol):
-    def __call__(self, *, successful: bool, at: float) -> None:
-        """Record one attempt; `at` is a Unix time."""
-        ...
+OnReload = Callable[..., None]  # records one attempt: `successful`, and `at`, a Unix time
 
 
 class Reloader:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -269,8 +271,7 @@ class Service:
             self.recorder.watch_state(lambda: self.keeps_state)
         self.recorder.reloaded(successful=True, at=time.time())
         for target in self.config.targets.values():
-            record = self._store.recall(target)
-            self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
+            self._show_target(target)
         self._expiry.restore()
         self._expiry.start()
         if self._options.scheduler:
@@ -352,7 +353,9 @@ class Service:
         if self._options.scheduler:
             self._preflights.reconcile(config, changed)
         for name in sorted(changed):
-            await self._replace_target(config.targets[name])
+            self._auxiliary_runner.forget(name)
+            self._show_target(config.targets[name])
+            await asyncio.sleep(0)
         concurrency = probes_at_once(config, self._options.files)
         self._requests = asyncio.Semaphore(concurrency)
         if self._options.scheduler:
@@ -360,16 +363,14 @@ class Service:
         await self.sql_servers.apply(config, whole)
         await self._expiry.reconfigure(config, lookup)
         del before  # so that the next lines can collect it
-        process.unfreeze()
+        gc.unfreeze()
         process.collect_rarely()
         _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
-    async def _replace_target(self, target: Target) -> None:
-        """Set up a new or changed target, then yield to other tasks."""
-        self._auxiliary_runner.forget(target.name)
-        record = self._store.recall(target)
-        self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
-        await asyncio.sleep(0)
+    def _show_target(self, target: Target) -> None:
+        """Show what is known of a new or changed target."""
+        module, record = self.config.modules[target.module], self._store.recall(target)
+        self.recorder.add_target(target, module, record, now=time.time())
 
     def _expiry_lookup(self, config: Config) -> ExpiryLookup:
         def tenant_of(target: str) -> str | None:
@@ -394,7 +395,7 @@ class Service:
 
     def _add_report(self, target: Target, report: ProbeReport) -> None:
         """The way of a result: report, record, metrics, log, auxiliary probes. A receiver that fails stops none of the others."""
-        self._web.probe_ended()
+        self._web.first_probe.set()  # clients are answered once the first has ended
         config, received = self.config, partial(reported, self._on_error)
         if config.targets.get(target.name) != target:
             return  # a reload has removed or replaced the target during the probe
@@ -449,7 +450,7 @@ async def serve(config: Config, options: RunOptions) -> None:
     """
     stop = asyncio.Event()
     signals.on_stop(stop.set, hangup=options.mode == DEMO)
-    process.switch_threads_often()
+    sys.setswitchinterval(0.001)  # a probe has many turns, and each would wait for the 5 ms of the default
     loop.bound_tls_buffers()
     quiet_sdk_loggers()
     service = Service(config, options)

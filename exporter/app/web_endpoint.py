@@ -56,7 +56,7 @@ class WebEndpoint:
         self._service, self._options, self._reload = service, options, reload
         self._bound: list[socket.socket] = []
         self._server: WebServer | None = None
-        self._first_probe = asyncio.Event()
+        self.first_probe = asyncio.Event()  # set once it has ended: `serve` waits for it
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -69,16 +69,12 @@ class WebEndpoint:
         """Listen on every address, or raise ListenError and listen on none."""
         self._bound = await bind(self._options.listen)
 
-    def probe_ended(self) -> None:
-        """Let `serve` answer clients: the first probe has ended."""
-        self._first_probe.set()
-
     async def serve(self) -> None:
         """Import the handlers after the first probe, in a thread so that other probes continue, and answer clients."""
         if self._options.scheduler and self._service.config.targets:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-                    await self._first_probe.wait()
+                    await self.first_probe.wait()
         try:
             create_app = await asyncio.to_thread(_import_handlers)
         except RuntimeError:  # name resolution has every thread that the system grants

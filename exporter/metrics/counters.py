@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from exporter.config.settings import Module, Target
 from exporter.core.limits import WINDOW_SECONDS
@@ -162,17 +162,12 @@ def share_of(vault: str, steps: Iterable[StepResult], key: KeyFacts | None) -> f
 
     Responses with 429 do not count against the limit. A key that was never read has the lowest limit, as in `check`.
     """
+    size: dict[str, Any] = {} if key is None else {"hardware": key.kty.endswith("-HSM"), "size_bits": key.size_bits}
     return sum(
-        (2 if result.facts is not None and result.facts.resent else 1) / _limit(vault, result.step, key)
+        (2 if result.facts is not None and result.facts.resent else 1) / operation_limit(result.step, vault, **size)
         for result in steps
         if result.step in OPERATIONS and result.sent and not is_throttled(result)
     )
-
-
-def _limit(vault: str, operation: Step, key: KeyFacts | None) -> float:
-    if key is None:
-        return operation_limit(operation, vault)
-    return operation_limit(operation, vault, hardware=key.kty.endswith("-HSM"), size_bits=key.size_bits)
 
 
 class Budgets:

@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 from exporter.config.settings import Module, Target
 from exporter.knowledge.causes import Failed
 from exporter.metrics import protobuf
-from exporter.metrics.counters import Durations, TargetCounters
+from exporter.metrics.counters import TargetCounters
 from exporter.metrics.protobuf import family_start, gauges_of
 from exporter.metrics.spec import Group, MetricSpec, MetricType, SeriesScope, Values
 from exporter.metrics.target_families import COUNTERS, Standing
-from exporter.metrics.text import HistogramText, Labels, LabelSet, encode, histograms, lines, varint
+from exporter.metrics.text import HistogramText, LabelSet, encode, histograms, lines, varint
 from exporter.state.record import TargetRecord
 
 STEP_DURATIONS = "ekm_step_duration_seconds"
@@ -67,12 +67,6 @@ class TargetBlock:
 
 def base_of(target: Target) -> LabelSet:
     return LabelSet.from_labels(("target", target.name), ("vault", target.vault))
-
-
-def _encoded(step: Labels, seen: Durations, block: TargetBlock) -> bytes:
-    return protobuf.histogram(
-        step, block.base, seen.bounds, counts=seen.counts, total=seen.total, native=seen.native, started=block.started[1]
-    )
 
 
 class _Family:
@@ -140,7 +134,12 @@ class Exposition:
         text = histograms(
             STEP_DURATIONS, base, block.counters.bounds, {step: (seen.counts, seen.total) for step, seen in durations}
         )
-        encoded = b"".join(_encoded(step, seen, block) for step, seen in durations) if self.encodes else b""
+        encoded = b"".join(
+            protobuf.histogram(
+                step, base, seen.bounds, counts=seen.counts, total=seen.total, native=seen.native, started=block.started[1]
+            )
+            for step, seen in (durations if self.encodes else ())
+        )
         self.put([*found, (STEP_DURATIONS, owner, text, encoded)])
 
     def put(self, rendered: Iterable[Rendered]) -> None:

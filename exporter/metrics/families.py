@@ -15,7 +15,7 @@ from exporter.knowledge.code_row import ConnectorError, Family, Layer
 from exporter.knowledge.codes import CODES
 from exporter.knowledge.expiry import Source, start_of
 from exporter.knowledge.report import ProbeReport
-from exporter.metrics.spec import Group, Level, MetricSpec, MetricType, Retention, SeriesScope, Values, kind_of, one
+from exporter.metrics.spec import Group, Level, MetricSpec, Retention, SeriesScope, Values, one
 from exporter.metrics.sql_server_families import SQL_SERVER_METRICS
 from exporter.metrics.target_families import TARGET_METRICS
 from exporter.metrics.text import Sample
@@ -27,9 +27,8 @@ _MEANING: Final = ("symbol", "category", "owner", "summary")  # labels of ekm_er
 
 
 def _exporter(name: str, text: str, own: str = "", *, retention: Retention | None = None) -> MetricSpec:
-    kind = kind_of(name)
-    retention = retention or (Retention.NOW if kind is MetricType.GAUGE else Retention.COUNTED)
-    return MetricSpec(name=name, kind=kind, scope=SeriesScope.EXPORTER, retention=retention, help=text, own=tuple(own.split()))
+    retention = retention or (Retention.COUNTED if name.endswith("_total") else Retention.NOW)
+    return MetricSpec(name=name, scope=SeriesScope.EXPORTER, retention=retention, help=text, own=tuple(own.split()))
 
 
 class CredentialEnds(NamedTuple):
@@ -188,7 +187,6 @@ EXPORTER_METRICS: Final = (
     ),
     MetricSpec(
         name="ekm_exporter_schedule_lag_seconds",
-        kind=MetricType.HISTOGRAM,
         scope=SeriesScope.EXPORTER,
         retention=Retention.COUNTED,
         help="Delay between the scheduled and the actual start of a probe.",

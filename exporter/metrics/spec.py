@@ -82,7 +82,6 @@ class MetricSpec:
     """
 
     name: str
-    kind: MetricType
     scope: SeriesScope
     retention: Retention
     help: str
@@ -90,6 +89,10 @@ class MetricSpec:
     level: Level = Level.MINIMAL
     buckets: tuple[float, ...] = ()
     bucket_levels: tuple[Level, ...] = ()
+
+    @property
+    def kind(self) -> MetricType:
+        return MetricType.HISTOGRAM if self.buckets else _KINDS.get(self.name.rpartition("_")[2], MetricType.GAUGE)
 
     @property
     def help_text(self) -> str:
@@ -119,11 +122,6 @@ Values = dict[str, Samples]  # by family name; no samples: no series
 _T = TypeVar("_T")
 
 
-def kind_of(name: str) -> MetricType:
-    """Return the type of a family that is no histogram."""
-    return _KINDS.get(name.rpartition("_")[2], MetricType.GAUGE)
-
-
 class Group(Generic[_T]):
     """Families that are made from one value, so that they are rendered again only if it is another one."""
 
@@ -146,7 +144,6 @@ class Group(Generic[_T]):
         self.families[name] = samples
         return MetricSpec(
             name=name,
-            kind=kind_of(name),
             scope=scope or self.scope,
             retention=retention,
             help=text,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.metrics.spec import Level, MetricSpec, MetricType, Retention, SeriesScope
+from exporter.metrics.spec import Level, MetricSpec, Retention, SeriesScope
 
 # A SQL Server may have 32,767 databases. What one has beyond these numbers has no series, and is counted.
 MOST: Final = 500  # databases, and keys
@@ -14,9 +14,8 @@ FEW: Final = 50  # providers, credentials and availability groups
 def _sql_server(
     name: str, text: str, own: str = "", *, level: Level = Level.MINIMAL, retention: Retention = Retention.READ
 ) -> MetricSpec:
-    kind = MetricType.INFO if name.endswith("_info") else MetricType.GAUGE
-    scope = SeriesScope.SQL_SERVER
-    return MetricSpec(name=name, kind=kind, scope=scope, retention=retention, help=text, own=tuple(own.split()), level=level)
+    own_labels = tuple(own.split())
+    return MetricSpec(name=name, scope=SeriesScope.SQL_SERVER, retention=retention, help=text, own=own_labels, level=level)
 
 
 SQL_SERVER_METRICS: Final = (

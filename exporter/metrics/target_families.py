@@ -22,7 +22,7 @@ from exporter.knowledge.incident import RUN, CommonCause, Page, Runs, counted_ru
 from exporter.knowledge.report import ProbeReport
 from exporter.knowledge.verdict import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult, FailedProbe
 from exporter.metrics.counters import STEP_BOUNDS, STEP_BUCKETS, TargetCounters
-from exporter.metrics.spec import Group, Level, MetricSpec, MetricType, Retention, SeriesScope, one
+from exporter.metrics.spec import Group, Level, MetricSpec, Retention, SeriesScope, one
 from exporter.metrics.text import Labels, Sample
 from exporter.state.record import TargetRecord, failed_probe
 
@@ -338,7 +338,6 @@ TARGET_METRICS: Final = (
     ),
     MetricSpec(
         name="ekm_step_duration_seconds",
-        kind=MetricType.HISTOGRAM,
         scope=SeriesScope.TARGET,
         retention=Retention.COUNTED,
         help="Duration of the step, including failed ones. Not counted: tokens fetched by another probe, discarded results, and steps that this host delayed by a tenth or more.",

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from msgspec import Meta, Struct, ValidationError, convert, to_builtins
+from msgspec import Struct, ValidationError, convert, to_builtins
 
 from exporter.config.settings import Config
+from exporter.core.values import UnixTime
 from exporter.knowledge.expiry import CredentialExpiry, Source, start_of
 from exporter.probing.expiry import (
     CONCURRENT_LOOKUPS,
@@ -39,9 +40,6 @@ from exporter.runtime.tasks import PeriodicRunner, reported
 _log = logging.getLogger(__name__)
 
 _REWRITE_SECONDS: Final = 3000.0  # between two writes of an unchanged expiry
-
-
-UnixTime = Annotated[float, Meta(ge=0, lt=253402300800)]  # to the year 9999
 
 
 class StoredAnswer(Struct, frozen=True):

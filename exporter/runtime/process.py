@@ -148,14 +148,6 @@ def lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def switch_threads_often() -> None:
-    """Let the event loop continue soon while another thread computes.
-
-    A probe has many turns, and each would wait for the 5 ms of Python's default.
-    """
-    sys.setswitchinterval(0.001)
-
-
 # Its output, and the console that shows it.
 
 
@@ -219,15 +211,10 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
-def unfreeze() -> None:
-    """Let the next collection find frozen objects too, such as the configuration before a reload."""
-    gc.unfreeze()
-
-
 def collect_rarely() -> None:
     """Collect garbage now, freeze the rest, and make collections rare.
 
-    Frozen objects, such as the configuration and the codes, live until `unfreeze`. Blocks for up to half a second with 5,000 targets.
+    Frozen objects, such as the configuration and the codes, live until `gc.unfreeze`. Blocks for up to half a second with 5,000 targets.
     """
     gc.collect()
     gc.freeze()

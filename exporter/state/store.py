@@ -111,10 +111,8 @@ class PrivateDirectory:
 
     def remove(self, name: str) -> None:
         """Remove a file if there is one. Raises OSError."""
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self._place(name), dir_fd=self._folder)
-        except FileNotFoundError:
-            return
 
     def _opened(self, name: str, flags: int) -> int:
         return os.open(self._place(name), flags | _FLAGS, 0o600, dir_fd=self._folder)

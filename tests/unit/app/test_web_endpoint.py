@@ -31,7 +31,7 @@ async def test_early_client_is_answered_after_the_first_probe(endpoint, monkeypa
     async with ClientSession() as session:
         request = asyncio.create_task(session.get(f"{server.urls[0]}/-/healthy"))
         assert not (await asyncio.wait({serving, request}, timeout=0.1))[0]
-        server.probe_ended()
+        server.first_probe.set()
         await serving
         async with await request as response:
             assert response.status == 200
