@@ -72,11 +72,10 @@ def base_of(target: Target) -> LabelSet:
 class _Family:
     """One family: its headers in each format, and the text and the protobuf of each owner."""
 
-    __slots__ = ("blocks", "encoded", "headers", "message_start", "scope", "spec")
+    __slots__ = ("blocks", "encoded", "headers", "message_start", "spec")
 
     def __init__(self, spec: MetricSpec) -> None:
         self.spec = spec
-        self.scope = spec.scope
         self.blocks: dict[str, bytes | HistogramText] = {}
         self.encoded: dict[str, bytes] = {}
         self.message_start = family_start(spec.name, spec.help_text, spec.kind)
@@ -158,7 +157,7 @@ class Exposition:
     def drop(self, scope: SeriesScope, owner: str) -> None:
         """Remove all series of one owner."""
         for family in self._families.values():
-            if family.scope is scope:
+            if family.spec.scope is scope:
                 family.remove(owner)
 
     def render(self, *, openmetrics: bool) -> bytes:

@@ -234,18 +234,15 @@ def messages(metrics: Iterable[Metric], *, native: Mapping[str, NativeHistogram]
 
 
 def _message(metric: Metric, native: Mapping[str, NativeHistogram], started: tuple[bytes, bytes]) -> bytes:
+    samples = [(tuple(sample.labels.items()), sample.value) for sample in metric.samples]
     if metric.type == MetricType.HISTOGRAM:
-        start = family_start(metric.name, metric.documentation, MetricType.HISTOGRAM)
-        content = start + _histogram(metric, native[metric.name], started[1])
+        name, kind, shown = metric.name, MetricType.HISTOGRAM, _histogram(metric, native[metric.name], started[1])
     elif metric.type == MetricType.COUNTER:
-        start = family_start(f"{metric.name}_total", metric.documentation, MetricType.COUNTER)
         created = b"" if metric.name.startswith(_FOREIGN) else started[0]
-        content = start + b"".join(
-            counter(tuple(sample.labels.items()), NO_LABELS, sample.value, created) for sample in metric.samples
-        )
+        name, kind, shown = f"{metric.name}_total", MetricType.COUNTER, counters(samples, NO_LABELS, created)
     else:
-        start = family_start(metric.name, metric.documentation, MetricType.GAUGE)
-        content = start + b"".join(gauge(tuple(sample.labels.items()), NO_LABELS, sample.value) for sample in metric.samples)
+        name, kind, shown = metric.name, MetricType.GAUGE, gauges(samples, NO_LABELS)
+    content = family_start(name, metric.documentation, kind) + shown
     return varint(len(content)) + content
 
 
