@@ -410,9 +410,8 @@ class Service:
                 self._log.record(target, report)
         with received():
             today, interval = datetime.fromtimestamp(report.started_at, UTC).date(), context.module.auxiliary_interval
-            if self._auxiliary_runner.has_due(target.name, configured_auxiliary(target, today), interval=interval):
-                probes = auxiliary_probes(config, target, record.key, today)
-                self._auxiliary_runner.start_due(target, report, probes, interval=interval)
+            plan = partial(auxiliary_probes, config, target, record.key, today)
+            self._auxiliary_runner.start_due(target, report, configured_auxiliary(target, today), plan, interval=interval)
 
     def _add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
         """The same way of the result of one auxiliary probe."""

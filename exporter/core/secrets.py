@@ -240,16 +240,12 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def _printable(text: str) -> str:
-    """Return the text without control characters, lone surrogates and direction marks."""
-    if text.isprintable():
-        return text
-    return " ".join(part for part in "".join(sign if sign.isprintable() else "\n" for sign in text).split("\n") if part)
-
-
 def mask(text: str, *, limit: int = LIMIT) -> str:
     """Return one masked line of at most `limit` characters."""
-    line = _printable(hide(text[:_MASKED_CHARACTERS])).strip()
+    line = hide(text[:_MASKED_CHARACTERS])
+    if not line.isprintable():  # it has control characters, lone surrogates or direction marks
+        line = " ".join(part for part in "".join(sign if sign.isprintable() else "\n" for sign in line).split("\n") if part)
+    line = line.strip()
     for pattern, replacement in _MASKS:
         line = pattern.sub(replacement, line)
     return line if len(line) <= limit else line[: limit - 1] + "…"

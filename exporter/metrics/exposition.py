@@ -95,7 +95,6 @@ class Exposition:
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._families = {spec.name: _Family(spec) for spec in specs}
-        self.names = frozenset(self._families)
         self.encodes = False  # whether protobuf is scraped
 
     def show(self, owner: str, base: LabelSet, values: Values) -> None:
@@ -112,7 +111,7 @@ class Exposition:
                 protobuf.gauges(samples, base) if self.encodes else b"",
             )
             for name, samples in values.items()
-            if name in self.names
+            if name in self._families
         ]
 
     def show_counters(self, block: TargetBlock) -> None:
@@ -125,7 +124,7 @@ class Exposition:
         for name, samples_of in COUNTERS.families.items():
             samples = samples_of(block.counters)
             sums.append(sum(count for _, count in samples))
-            if sums[-1] != next(rendered, None) and name in self.names:
+            if sums[-1] != next(rendered, None) and name in self._families:
                 encoded = protobuf.counters(samples, base, block.started[0]) if self.encodes else b""
                 found.append((name, owner, encode(lines(name, samples, base)), encoded))
         block.sums = tuple(sums)

@@ -104,22 +104,29 @@ class AuxiliaryRunner:
         self._rounds: SingleFlight[str, None] = SingleFlight()
         self._successes: dict[str, _Successes] = {}
 
-    def has_due(self, name: str, identities: Iterable[Identity], *, interval: float) -> bool:
-        """Whether one of these auxiliary probes is due: without one, there is nothing to plan."""
-        successes, now = self._successes.get(name, {}), self._clock()
-        return any(is_due(successes.get(identity), interval, now) for identity in identities)
-
-    def start_due(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
-        """Start the due `probes`, unless the vault throttles or a round is running.
+    def start_due(
+        self,
+        target: Target,
+        report: ProbeReport,
+        identities: Iterable[Identity],
+        plan: Callable[[], Iterable[AuxiliaryProbe]],
+        *,
+        interval: float,
+    ) -> None:
+        """Start those of the `plan` that are due, unless the vault throttles or a round is running. If none of `identities` is due, nothing is planned.
 
         `interval`: seconds until a successful one is repeated.
         """
-        if report.discarded or report.throttled_facts or self._rounds.running(target.name):
+        successes, now = self._successes.get(target.name, {}), self._clock()
+        due = {identity for identity in identities if is_due(successes.get(identity), interval, now)}
+        if not due or report.discarded or report.throttled_facts or self._rounds.running(target.name):
             return
-        successes, now = self._successes.setdefault(target.name, {}), self._clock()
-        wanted = [probe for probe in probes if is_due(successes.get(probe.identity), interval, now)]
-        if wanted:
-            self._rounds.start(target.name, self._run(target, successes, wanted), name=f"auxiliary probes of {target.name}")
+        if wanted := [probe for probe in plan() if probe.identity in due]:
+            self._rounds.start(
+                target.name,
+                self._run(target, self._successes.setdefault(target.name, successes), wanted),
+                name=f"auxiliary probes of {target.name}",
+            )
 
     def forget(self, name: str) -> None:
         """Cancel the round of a removed or replaced target, and forget its results."""

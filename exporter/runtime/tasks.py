@@ -50,7 +50,8 @@ class SingleFlight(Generic[_Key, _Result]):
         A caller that gives up cancels the task for no other.
         """
         if not self.running(key):
-            self.start(key, work(), name=name).add_done_callback(_retrieve_exception)
+            # That marks an exception as handled: perhaps no caller waits any more.
+            self.start(key, work(), name=name).add_done_callback(lambda task: task.cancelled() or task.exception())
         task = self._tasks[key]
         await asyncio.wait([task])
         return task.result()
@@ -71,12 +72,6 @@ class SingleFlight(Generic[_Key, _Result]):
         for key in self._tasks:
             self.cancel(key)
         await self.wait()
-
-
-def _retrieve_exception(task: asyncio.Task[Any]) -> None:
-    """Mark an exception as handled: perhaps no caller waits any more."""
-    if not task.cancelled():
-        task.exception()
 
 
 # Internal errors that must not end a task, a CancelledError of another task's making included.

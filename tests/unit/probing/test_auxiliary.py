@@ -158,8 +158,12 @@ def fakes():
     return FakeProbes()
 
 
+def start(runner, wanted, *, target=TARGET, report=None, interval=0.0):
+    runner.start_due(target, report or a_report(), [each.identity for each in wanted], lambda: wanted, interval=interval)
+
+
 async def follow(runner, report=None, *, wanted=ALL):
-    runner.start_due(TARGET, report or a_report(), wanted, interval=300.0)
+    start(runner, wanted, report=report, interval=300.0)
     await runner.wait_idle()
 
 
@@ -174,20 +178,12 @@ async def test_successful_auxiliary_probe_waits_for_its_interval(fakes):
     assert fakes.made == NAMES * 2
 
 
-async def test_auxiliary_probes_are_due_until_their_result_is_fresh(fakes):
+async def test_nothing_is_planned_while_each_result_is_fresh(fakes):
     runner = fakes.runner()
-    identities = [plan.identity for plan in STAGED]
-
-    def due(name="t"):
-        return runner.has_due(name, identities, interval=300.0)
-
-    assert due()
-    assert not runner.has_due("t", [], interval=300.0)
     await follow(runner, wanted=STAGED)
-    assert not due()
-    assert due("another")
-    fakes.now += 300
-    assert due()
+    fakes.now += 299
+    runner.start_due(TARGET, a_report(), [each.identity for each in STAGED], pytest.fail, interval=300.0)
+    runner.start_due(TARGET, a_report(), [], pytest.fail, interval=0.0)
 
 
 @pytest.mark.parametrize(("answer", "reported"), [(False, 2), (None, 1)], ids=["failed", "not made"])
@@ -225,9 +221,9 @@ async def test_probe_that_was_throttled_or_discarded_starts_none(fakes, failure)
 async def test_running_round_prevents_a_second_one(fakes):
     runner = fakes.runner()
     fakes.gate.clear()
-    runner.start_due(TARGET, a_report(), STAGED, interval=0.0)
+    start(runner, STAGED)
     await asyncio.sleep(0)
-    runner.start_due(TARGET, a_report(), STAGED, interval=0.0)
+    start(runner, STAGED)
     fakes.gate.set()
     await runner.wait_idle()
     assert fakes.made == ["staged"]
@@ -238,7 +234,7 @@ async def test_concurrent_auxiliary_probes_never_exceed_the_slots(fakes):
     fakes.gate.clear()
     for number in range(6):
         target = type("T", (), {"name": f"t{number}"})()
-        runner.start_due(target, a_report(), STAGED, interval=0.0)
+        start(runner, STAGED, target=target)
     for _ in range(20):
         await asyncio.sleep(0)
     fakes.gate.set()
@@ -251,7 +247,7 @@ async def test_concurrent_auxiliary_probes_never_exceed_the_slots(fakes):
 async def test_removed_target_or_closed_runner_reports_nothing(fakes, removed):
     runner = fakes.runner()
     fakes.gate.clear()
-    runner.start_due(TARGET, a_report(), ALL, interval=0.0)
+    start(runner, ALL)
     await asyncio.sleep(0)
     if removed:
         runner.forget("t")
