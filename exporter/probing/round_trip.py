@@ -107,7 +107,6 @@ class Probe:
     _discarded: dict[Step, float] = field(default_factory=dict)
     _fetched: TokenResult | None = None
     _key: KeyFacts | None = None
-    _tenant: str | None = None
     _unwrapped: bool | None = None
     _purge_at: float | None = None
     _purged: bool = False
@@ -119,10 +118,10 @@ class Probe:
         """
         request, started_at, started = self.request, self.clock.time(), self.clock.monotonic()
         self._ended, self._deadline = started, started + request.timeout
+        challenge: Challenge | None = None
         try:
             challenge = await self._step(Step.CHALLENGE, lambda: self.vault.challenge(deadline=self._deadline))
             if challenge is not None:
-                self._tenant = challenge.tenant
                 token = await self._token(challenge)
                 if token is not None:
                     key = await self._get_key(token)
@@ -158,7 +157,7 @@ class Probe:
                 own_module=request.module.name == request.target.module,
             ),
             key=self._key,
-            tenant=self._tenant,
+            tenant=None if challenge is None else challenge.tenant,
             purge_at=self._purge_at,
             purged=self._purged,
         )

@@ -124,15 +124,13 @@ def other_writers(seen: os.stat_result) -> str:
     """
     if sys.platform == "win32":
         return ""
-    if seen.st_uid not in (0, os.geteuid()):
-        return f"user {seen.st_uid} owns it"
-    if stat.S_ISLNK(seen.st_mode):
-        return ""  # the bits of a link have no effect
-    if seen.st_mode & stat.S_IWOTH:
-        return "every user may write to it"
-    if seen.st_mode & stat.S_IWGRP and seen.st_gid != os.getegid():
-        return f"group {seen.st_gid} may write to it"
-    return ""
+    bits = 0 if stat.S_ISLNK(seen.st_mode) else seen.st_mode  # those of a link have no effect
+    reasons = (
+        (seen.st_uid not in (0, os.geteuid()), f"user {seen.st_uid} owns it"),
+        (bits & stat.S_IWOTH, "every user may write to it"),
+        (bits & stat.S_IWGRP and seen.st_gid != os.getegid(), f"group {seen.st_gid} may write to it"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
 
 
 def lock(descriptor: int) -> None:

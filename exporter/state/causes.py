@@ -191,18 +191,19 @@ def chosen_groups(groups: Sequence[CauseGroup], incidents: Sequence[CauseGroup],
 def linked(target: Target, module: Module, record: TargetRecord | None, now: float) -> Linked:
     """Return a target with its links and its failure at `now`, a Unix time; an unsteady one has its most frequent failure."""
     report = None if record is None else record.last
-    names = links_of(target, module, record, report)
-    if record is None or report is None:
-        return Linked(target, names, None)
-    unsteady = unsteady_at(record, now)
+    names, unsteady, failed = links_of(target, module, record, report), unsteady_at(record, now), None
     step, _, reason = failed_probe(report) if unsteady is None else unsteady.most
-    if step is None:
-        return Linked(target, names, None)
-    is_unsteady, not_ready = unsteady is not None, readiness_at(target, record, now).ready is False
-    since, is_first_seen = beginning_of(record, report.started_at, unsteady=is_unsteady)
-    failed = Failed(
-        step=step, reason=reason, names=names, since=since, is_first_seen=is_first_seen, not_ready=not_ready, unsteady=is_unsteady
-    )
+    if record is not None and report is not None and step is not None:
+        since, is_first_seen = beginning_of(record, report.started_at, unsteady=unsteady is not None)
+        failed = Failed(
+            step=step,
+            reason=reason,
+            names=names,
+            since=since,
+            is_first_seen=is_first_seen,
+            not_ready=readiness_at(target, record, now).ready is False,
+            unsteady=unsteady is not None,
+        )
     return Linked(target, names, failed)
 
 
