@@ -80,11 +80,6 @@ async def test_vaults_without_a_target_are_reported_and_proposed(workspace):
     assert workspace.errors == ""
 
 
-async def test_covered_vaults_have_no_proposal(workspace):
-    workspace.cover((VAULT, KEY), (OTHER, KEY.lower()), (HSM, KEY))
-    assert await workspace.query() == "management.azure.com: 2 vaults, 1 Managed HSM, 3 RSA keys, 3 with a target; 0 failures\n"
-
-
 async def test_key_without_a_target_gets_the_credential_of_its_vault(workspace, simulator):
     key = Key(
         name="Second", versions=(SimulatedKeyVersion(version=LATER, size=3072), SimulatedKeyVersion(version=VERSION, size=3072))
@@ -120,19 +115,13 @@ PAGE_1, OF_VAULT = f"{MANAGEMENT}: page 1 not read: ", f"{OTHER}: not read: "
     ("fault", "place", "begin", "message"),
     [
         ("refused", {"vault": OTHER}, OF_VAULT, "connect refused"),
-        ("tls_untrusted", {"vault": OTHER}, OF_VAULT, "tls untrusted"),
         ("firewall", {"vault": OTHER}, OF_VAULT, "HTTP 403 ForbiddenByFirewall"),
         ("vault_in_other_tenant", {"vault": OTHER}, OF_VAULT, "no token for untenanted: HTTP 400 invalid_request AADSTS90002"),
-        ("foreign_authority", {"vault": OTHER}, OF_VAULT, "authority untrusted"),
         ("foreign_resource", {"vault": OTHER}, OF_VAULT, "resource mismatch"),
-        ("html", {"vault": OTHER, "options": Options(at="list")}, OF_VAULT, "answer not json"),
         ("resource_graph_denied", {"management": MANAGEMENT}, PAGE_1, "HTTP 403 AccessDenied: The caller may not read"),
         ("resource_graph_throttled", {"management": MANAGEMENT}, PAGE_1, ": wait a minute and run the command again"),
         ("resource_graph_token_refused", {"management": MANAGEMENT}, PAGE_1, "HTTP 401 InvalidAuthenticationTokenAudience"),
-        ("resource_graph_bad_query", {"management": MANAGEMENT}, PAGE_1, "HTTP 400 BadRequest"),
         ("html", {"management": MANAGEMENT}, PAGE_1, "answer not json"),
-        ("truncated", {"management": MANAGEMENT}, PAGE_1, "body truncated"),
-        ("refused", {"management": MANAGEMENT}, PAGE_1, "connect refused"),
         ("secret_expired", {"application": CLIENT}, f"{MANAGEMENT}: no token for sql: ", "HTTP 401 invalid_client AADSTS7000222"),
     ],
 )
@@ -196,12 +185,10 @@ ROW = {"uri": f"https://{VAULT}/", "subscriptionId": TENANT, "location": "westeu
     ("answer", "message"),
     [
         ({"data": [ROW], "totalRecords": 3, "resultTruncated": "true"}, "Resource Graph listed 1 of 3 vaults"),
-        ({"data": [ROW], "totalRecords": 1, "resultTruncated": "true"}, "Resource Graph listed 1 of 1 vaults"),
         ({"data": [ROW], "totalRecords": 2, "resultTruncated": "false"}, "Resource Graph listed 1 of 2 vaults"),
         ({"data": [ROW], "totalRecords": 9, "resultTruncated": "true", "$skipToken": "same"}, "Resource Graph listed 2 of 9 vaults"),
         ({"data": [ROW, {"uri": "https://evil.example/"}], "totalRecords": 2, "resultTruncated": "false"}, "entries that name no vault of the cloud public: 1"),
         ({"data": {"rows": []}, "totalRecords": 1, "resultTruncated": "false"}, "page 1 not read: answer not json"),
-        ({"totalRecords": 1}, "page 1 not read: answer not json"),
     ],
 )  # fmt: skip
 async def test_incomplete_list_is_a_failure(workspace, simulator, answer, message):
@@ -238,7 +225,6 @@ async def test_limits_of_the_list_are_failures(workspace, monkeypatch, endless, 
         ("_MOST_VAULTS", 1, "management.azure.com: more than 1 vaults: name some subscriptions with --azure.subscription"),
         ("_LIST_SECONDS", 0, "management.azure.com: not read: not read to the end within 0 s: run the command again"),
         ("_VAULT_SECONDS", 0, f"{VAULT}: not read: not read to the end within 0 s: run the command again"),
-        ("_WHOLE_SECONDS", 0, f"{VAULT}: not read: not read to the end within 0 s: run the command again"),
     ],
 )
 async def test_azure_without_end_is_a_failure(workspace, monkeypatch, limit, value, message):

@@ -1,21 +1,17 @@
-"""The credential kinds of the lifecycle test: a secret, a certificate in a PFX, a managed identity.
+"""The credential kinds of the lifecycle test: a secret and a managed identity.
 
 Each can be refused and renewed, and has a staged successor.
 """
 
-from cryptography.hazmat.primitives import serialization
-
-from exporter.config.settings import Credential, SecretSource
+from exporter.config.settings import Credential
 from exporter.core.values import CredentialKind
 from exporter.simulator.environment import Application, ClientSecret
 from exporter.simulator.faults import Options
 from tests.support.factories import a_credential
-from tests.support.tls_server import Authority, Principal
 from tests.support.values import replace
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 NOW, STAGED = "66666666-7777-8888-9999-000000000001", "66666666-7777-8888-9999-000000000002"
-PASSWORD = "MARKED~password.of.a.pfx"
 LONG_AGO = 1_000_000_000.0
 
 
@@ -64,45 +60,6 @@ class Secret:
         fresh.replace(self._folder / name)
 
 
-class Pfx(Secret):
-    """A certificate in a PFX with a password, removed from the application and replaced by another one."""
-
-    kind = CredentialKind.CLIENT_CERTIFICATE
-    refusal = (3303, "certificate_unknown")
-
-    def __init__(self, folder):
-        self._folder = folder
-        authority = Authority(folder)
-        self._first, self._second = Principal(authority), Principal(authority)
-        (folder / "password").write_text(PASSWORD + "\n")
-        for name in ("now", "staged"):
-            (folder / name).write_bytes(self._first.pfx(PASSWORD.encode()))
-
-    def applications(self):
-        return _applications(lambda _: {"certificates": (self._registered(self._first),)})
-
-    def credential(self, name, client):
-        return Credential(
-            name=name,
-            kind=self.kind,
-            tenant_id=TENANT,
-            client_id=client,
-            certificate_file=self._folder / name,
-            password=SecretSource(file=self._folder / "password"),
-        )
-
-    @staticmethod
-    def _registered(principal):
-        return principal.certificate.public_bytes(serialization.Encoding.DER)
-
-    def refuse(self, simulator):
-        simulator.state.change_application(NOW, lambda one: replace(one, certificates=()))
-
-    def renew(self, simulator):
-        simulator.state.change_application(NOW, lambda one: replace(one, certificates=(self._registered(self._second),)))
-        self._swap("now", self._second.pfx(PASSWORD.encode()))
-
-
 class ManagedIdentity:
     """A user-assigned identity, removed from the host and assigned again."""
 
@@ -128,4 +85,4 @@ class ManagedIdentity:
         simulator.clear(fault="status")
 
 
-KINDS = {"secret": Secret, "pfx": Pfx, "managed identity": ManagedIdentity}
+KINDS = {"secret": Secret, "managed identity": ManagedIdentity}

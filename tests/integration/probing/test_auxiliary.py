@@ -5,7 +5,7 @@ import pytest
 from exporter.core.values import Mode, Step
 from exporter.knowledge.reasons import Reason
 from exporter.knowledge.verdict import AuxiliaryKind
-from exporter.probing.auxiliary import AuxiliaryProbe, auxiliary_probes
+from exporter.probing.auxiliary import auxiliary_probes
 from exporter.runtime.loop import LoopLag
 from exporter.simulator.simulator import Simulator
 from tests.support import auxiliary_simulated
@@ -85,19 +85,6 @@ async def test_staged_credential_with_wrong_secret_is_refused(harness):
     report, results = await harness.probe()
     assert report.success
     assert failure(results[AuxiliaryKind.NEXT])[:3] == (False, Step.TOKEN, 3303)
-
-
-async def test_identity_of_another_host_is_unknown(harness, monkeypatch):
-    monkeypatch.setattr(AuxiliaryProbe, "is_of_another_host", property(lambda plan: plan.kind is AuxiliaryKind.NEXT))
-    _, results = await harness.probe()
-    assert usable(results) == dict.fromkeys(AuxiliaryKind, True) | {AuxiliaryKind.NEXT: None}
-
-
-async def test_deleted_retained_key_is_soft_deleted(harness):
-    harness.simulator.set_fault("key_soft_deleted", vault=ARCHIVE)
-    _, results = await harness.probe()
-    assert results[AuxiliaryKind.RETAINED].usable is False
-    assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_SOFT_DELETED
 
 
 @pytest.mark.parametrize(
