@@ -91,8 +91,7 @@ class Diagnosis:
     @property
     def _owner(self) -> Owner | None:
         """The owner of the code of the failure."""
-        code = None if self.failure is None else self.failure.code
-        return None if code is None else BY_CODE[code].owner
+        return None if self.failure is None or self.failure.code is None else BY_CODE[self.failure.code].owner
 
     @property
     def _has_successor(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from exporter.config.settings import Target
 from exporter.core import durations
@@ -191,19 +192,13 @@ def waterfall(report: ProbeReport) -> Mapping[Step, Html]:
     bars, begun = {}, 0.0
     for result in own:
         phases = {} if result.facts is None else result.facts.phases
-        parts = [("other", begun, result.duration), *_in_order(phases, begun)]
+        spent_in = {phase.value: phases[phase] for phase in Phase if phases.get(phase)}
+        begins = accumulate(spent_in.values(), initial=begun)
+        parts = [("other", begun, result.duration), *zip(spent_in, begins, spent_in.values(), strict=False)]
         pieces = [_piece(name, at / total, spent / total) for name, at, spent in parts]
         bars[result.step] = element("svg", pieces, width="100%", height="12", class_="bar", aria_hidden="true", focusable="false")
         begun += result.duration
     return bars
-
-
-def _in_order(phases: Mapping[Phase, float], at: float) -> Iterator[tuple[str, float, float]]:
-    """Yield the phases of a step with their beginning and their time, in seconds."""
-    for phase in Phase:
-        if spent := phases.get(phase):
-            yield phase.value, at, spent
-            at += spent
 
 
 def _piece(name: str, at: float, share: float) -> Html:
