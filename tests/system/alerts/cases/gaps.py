@@ -2,7 +2,7 @@
 
 from tests.system.alerts.case import Fired, RuleCase, at, during, of_credential, target_metric
 from tests.system.alerts.cases.ends import ENDS, KNOWN
-from tests.system.alerts.cases.spikes import FORBIDDEN, THROTTLED
+from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -66,20 +66,6 @@ def _firewall_of_both() -> RuleCase:
     return RuleCase(name="a firewall that blocks both", exporters=[here, there], length=50 * MINUTE, checks=checks, absent=absent)
 
 
-def _in_turn() -> RuleCase:
-    """A vault responds 429 and 403 in turn, then the credential is refused: one incident, and one page with its first name."""
-    wrong = Failed("token", 3303, "secret_wrong")
-    target = Target(probes=[*[OK] * 10, *[THROTTLED, FORBIDDEN] * 8, *[wrong] * 6, *[OK] * 30])
-    often = Target(name="often", probes=[*[OK] * 10, *[THROTTLED, OK, OK, FORBIDDEN, OK, OK] * 6, *[OK] * 10])
-    exporter = Exporter(targets=[target, often], more=SECRET)
-    first, second = target_metric(exporter, target), target_metric(exporter, often)
-    alert = "EkmForbiddenSpike"
-    checks = [*at(alert, {12: []}), *during(alert, [first], 14, 31)]
-    checks += [*during(alert, [first, second], 37, 45), *at(alert, {49: [second]})]
-    absent = ["EkmThrottledSpike", "EkmVaultSideNotReady", "EkmCredentialRefused"]
-    return RuleCase(name="two codes in turn", exporters=[exporter], length=54 * MINUTE, checks=checks, absent=absent)
-
-
 def _reboot_in_a_window() -> RuleCase:
     """A host reboots within a window of all its targets: no page. It pages outside, and with a target that has no window."""
     window = (10 * MINUTE, 210 * MINUTE)
@@ -132,42 +118,6 @@ def _two_exporters_two_codes() -> RuleCase:
     return RuleCase(name="two codes of two exporters", exporters=[here, there], length=44 * MINUTE, checks=checks, absent=absent)
 
 
-def _first_code_changes() -> RuleCase:
-    """The first two probes fail otherwise than all others: one page, by the failure with which it starts."""
-    target = Target(probes=[*[OK] * 5, *[BROKEN] * 2, *[FORBIDDEN] * 3, *[BROKEN] * 20, *[OK] * 30])
-    exporter = Exporter(targets=[target], more=SECRET)
-    page = target_metric(exporter, target)
-    checks = [*at("EkmForbiddenSpike", {7: []}), *during("EkmForbiddenSpike", [page], 9, 44)]
-    checks += at("EkmForbiddenSpike", {47: []})
-    absent = ["EkmVaultSideNotReady"]
-    return RuleCase(name="a first code that changes", exporters=[exporter], length=48 * MINUTE, checks=checks, absent=absent)
-
-
-def _four_intervals() -> RuleCase:
-    """With a probe each ten minutes an incident is held for four of them: one good probe in between ends no page."""
-    target = Target(interval=600, probes=[OK, OK, *[BROKEN] * 4, OK, OK, BROKEN, *[OK] * 8])
-    exporter = Exporter(targets=[target], more=SECRET)
-    page = target_metric(exporter, target)
-    checks = during("EkmVaultSideNotReady", [page], 42, 125, 4)
-    checks += at("EkmVaultSideNotReady", {30: [], 133: []})
-    return RuleCase(name="four intervals of ten minutes", exporters=[exporter], length=134 * MINUTE, checks=checks)
-
-
-def _retyped() -> RuleCase:
-    """A common cause ends, and a vault fails on in its own way: its page comes when the common one ends."""
-    names = [f"v{number}" for number in range(4)]
-    many = [
-        Target(name=name, vault=f"{name}.vault.azure.net", probes=[*[OK] * 5, *[BROKEN] * 10, *[OK] * 70]) for name in names[1:]
-    ]
-    stays = Target(name="v0", vault="v0.vault.azure.net", probes=[*[OK] * 5, *[BROKEN] * 10, *[FORBIDDEN] * 60])
-    exporter = Exporter(targets=[stays, *many], more=SECRET)
-    region = Fired({"region": "westeurope", "job": exporter.job, "instance": exporter.instance})
-    own = target_metric(exporter, stays)
-    checks = [*at("EkmRegionDown", {20: [region]}), *at("EkmForbiddenSpike", {20: []})]
-    checks += [*at("EkmRegionDown", {50: []}), *at("EkmForbiddenSpike", {50: [own]})]
-    return RuleCase(name="one vault after a region", exporters=[exporter], length=50 * MINUTE, checks=checks)
-
-
 def _other_credentials() -> RuleCase:
     """Two exporters with a credential each on one vault: the expired one of the first is no page of the second, which has its own."""
     expired, begins = Failed("token", 3303, "secret_expired"), [*[OK] * 5, *[FORBIDDEN] * 12, *[OK] * 20]
@@ -213,10 +163,6 @@ CASES = [
     _host_is_lost(),
     _planned_restarts(),
     _two_exporters_two_codes(),
-    _first_code_changes(),
-    _four_intervals(),
-    _retyped(),
-    _in_turn(),
     _reboot_in_a_window(),
     _lost_in_a_window(),
     _clock_behind(),
