@@ -89,7 +89,8 @@ def with_calls(sections: dict[str, tuple[Row, ...]]) -> dict[str, tuple[Row, ...
     providers = {text: those.pop() for text, those in names.items() if len(those) == 1}  # two of one DLL are none
     found = [read_event(str(each.get("event", "")), providers) for each in known]
     place = {name: cell for name, cell in known[-1].items() if name in ("file", "offset", "anew")} if known else {}
-    lost = {"lost_utc": utc(now)} if now is not None and (None in found or (is_behind and not whole)) else {}
+    is_lost = None in found or (is_behind and not whole) or _fails_before_success(each for each in found if each is not None)
+    lost = {"lost_utc": utc(now)} if now is not None and is_lost else {}
     row = {**sections[TRACE][0], **place, "is_behind": int(is_behind or now is None), **lost}
     return {**sections, TRACE: (row,), CALLS: joined_calls((each for each in found if each is not None), now)}
 
@@ -176,6 +177,16 @@ def _is_set_back(past: Iterable[Row], before: Iterable[Row], new: Iterable[Row])
     """Whether the server's clock was set back: a known call is of the future, or one that failed later has an earlier time than a success."""
     last = max((str(row.get("last_utc")) for row in before if row.get("code") == SUCCESS), default="")
     return [*past] != [*before] or any(_has_failed(row) and str(row.get("first_utc")) < last for row in new)
+
+
+def _fails_before_success(found: Iterable[Row]) -> bool:
+    """Whether an event of a failure follows one of a later success: in between, the server's clock was set back."""
+    last = ""
+    for row in found:
+        if _has_failed(row) and str(row["first_utc"]) < last:
+            return True
+        last = max(last, str(row["last_utc"])) if row["code"] == SUCCESS else last
+    return False
 
 
 def _has_failed(row: Row) -> bool:

@@ -364,6 +364,8 @@ def test_failure_that_is_read_after_a_success_of_a_later_time_leaves_nothing_kno
     earlier = {"trace": [KNOWN], "calls": [a_call("19:30:00"), a_call("19:40:00", code="3303")]}
     (trace,) = joined({"trace": [SESSION], "calls": [call]}, earlier).sections["trace"]
     assert ("lost_utc" in trace) is lost
+    failed = an_event(call["last_utc"].partition("T")[2], function=call["function"], code=call["code"])
+    assert ("lost_utc" in read(*events(an_event("19:30:00"), failed))["trace"][0]) is lost  # also within one reading
 
 
 def test_page_has_the_count_and_the_first_failure_since_a_change():

@@ -454,6 +454,14 @@ def test_instance_elsewhere_with_the_same_client_counts(changes, expected):
     assert conditions(of(reading(**START_ONLY), elsewhere, rows=rows, instances=("N1\\SQLPRD01",))) == expected
 
 
+@pytest.mark.parametrize(("aged", "expected"), [([], []), (["credentials"], ["credential_left_behind"])])
+def test_instance_elsewhere_that_is_not_read_of_late_may_have_another_secret(aged, expected):
+    own = [sections_of()["instance"][0] | {"server_name": "M1\\SQLPRD01", "machine": "M1", "node": "M1"}]
+    elsewhere = replace(reading(aged=aged, instance=own), address="m1", host="m1")
+    rows = row(client_id="app"), row(target="of-m1", client_id="app", instances=[{"sql_instance": "SQLPRD01", "host": "m1"}])
+    assert conditions(of(reading(), elsewhere, rows=rows, instances=("N1\\SQLPRD01",))) == expected
+
+
 def clustered(*starts, nodes=("N1", "N2"), node="N1", **sections):
     """A failover cluster instance that runs on n1, with its known starts by node."""
     own = [sections_of()["instance"][0] | {"server_name": "SQLPRD01V\\SQLPRD01", "machine": "SQLPRD01V", "node": node}]
