@@ -370,7 +370,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "OTHER_PERMISSIONS": "the principal's other key permissions; leave it out if there are none",
         "OTHER_OPERATIONS": "the key's other permitted operations; leave it out if there are none",
         "NEW_EXPIRY": "the new date, such as 2027-06-30T00:00:00Z",
-        "SUBSCRIPTION": "name or id of the vault's subscription",
+        "SUBSCRIPTION": "name or id of the vault's subscription: az account list --output table",
         "DNS_GROUP": "resource group of the private DNS zone",
         "PERIMETER": "name of the network security perimeter that the vault is associated with",
         "PROFILE": "name of its profile that the vault is associated with",

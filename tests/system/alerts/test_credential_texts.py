@@ -95,18 +95,22 @@ def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
     assert (
         before == f"Credential sql expires in {left} (minus: overdue). Acts: identity team. First, today if under 14 days: add "
     )
-    then = "Then the DBA: stage it as next_credential, then write it on each node." if vaults else "No SQL Server uses it."
+    then = (
+        "Then the DBA: stage it as next_credential, then write it per node, then prove.sql."
+        if vaults
+        else "No SQL Server uses it."
+    )
     assert after == f" CLIENT_ID --append. {then}"
 
 
 @pytest.mark.parametrize(
     ("series", "values", "kind", "never", "date"),
     [
-        ("ekm_key_rotation_pending", "1x40", "rotation (newer version); nothing fails yet", "backup|14 days", ""),
+        ("ekm_key_rotation_pending", "1x40", "rotation (newer version); nothing fails yet. Acts: DBA", "backup|14 days", ""),
         (
             "ekm_key_expiry_timestamp_seconds",
             "777600x40",
-            "rotation (expires soon); nothing fails yet",
+            "rotation (expires soon); nothing fails yet. Acts: DBA",
             "backup",
             "The pinned version expires 1970-01-10 00:00:00 +0000 UTC: rotate before that, today if under 14 days.",
         ),
