@@ -122,6 +122,7 @@ class SimulatedSqlServer:
     host: str
     keys: tuple[SqlKey, ...]
     databases: tuple[SqlDatabase, ...]
+    columns: tuple[SqlDatabase, ...] = ()  # whose columns need their key, and which are not encrypted
     groups: tuple[tuple[str, tuple[str, ...]], ...] = ()  # availability group, its servers
     started: float = 0.0
     altered: float = 0.0  # when the credentials were last altered

@@ -309,6 +309,7 @@ _SQL_FAULTS: tuple[tuple[str, str, SqlChange], ...] = (
     ("sql_section_damaged", "the section of the scripts whose name is `view` arrives without its rows", lambda server, options, _: replace(server, without_rows=server.without_rows | {options.view})),
     ("sql_errors_logged", "the error log has a new line with provider error code 3303, as if the secret inside SQL Server were wrong", lambda server, options, _: replace(server, logged=(*server.logged, (options.since, "3303")))),
     ("sql_databases_moved", "the databases, or only `database`, use another version of their key", _move_databases),
+    ("sql_columns_alone", "no database is encrypted: only columns of the databases need their keys, once a minute", lambda server, _, __: replace(server, databases=(), columns=server.databases)),
     ("sql_database_added", "a further database uses a key that no target has", _add_database),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from typing import NamedTuple
 
 from exporter.simulator.environment import (
@@ -144,6 +145,8 @@ class SqlDay:
             self._happen(server.day, self.databases[name], kind, refusal, moment)
         for name in found:
             self.databases[name].write(server.day, until)
+        for minute, database in product(range(math.ceil(self.at / 60), math.ceil(until / 60)), server.columns):
+            self._request(server, sides, database.thumbprint, 60.0 * minute)
         self.at, self.begins = until, False
 
     def restart(self, server: SimulatedSqlServer, sides: Mapping[str, VaultSide], now: float) -> frozenset[str]:

@@ -207,9 +207,9 @@ def lacks_session(reading: SqlServerReading) -> bool:
 def known_since(reading: SqlServerReading) -> float | None:
     """Return since when no call was lost, as a Unix time of the server's clock; None if that is not known."""
     session = session_of(reading)
-    if session is None or session.get("is_behind") == 1 or CALLS not in reading.read_at:
+    if session is None or CALLS not in reading.read_at or not is_own(session):
         return None
-    if not is_own(session) or not all(session.get(name) == 0 for name in _OBJECTIONS):
+    if session.get("is_behind") == 1 or not all(session.get(name) == 0 for name in _OBJECTIONS):
         return None
     times = [cell_time(session, name) for name in ("started_utc", "lost_utc") if name in session]
     known = [at for at in times if at is not None]
@@ -271,14 +271,14 @@ def calls_text(reading: SqlServerReading, altered: float | None, now: float) -> 
     if session is None:
         return ""
     if counts is not None:
-        age = now - reading.read_at[CALLS]
-        total = sum(counts.values())
-        unwraps = sum(calls for (function, _), calls in counts.items() if function == DECRYPT)
-        text = f"this server asked its provider {total:,} times in the last hour, {unwraps:,} of them {DECRYPT}"
+        age, unwraps = now - reading.read_at[CALLS], sum(calls for (function, _), calls in counts.items() if function == DECRYPT)
+        text = f"this server asked its provider {sum(counts.values()):,} times in the last hour, {unwraps:,} of them {DECRYPT}"
         text += f" (read {ago(age)})" if age > _HOUR else ""
     else:
-        text = "how often this server asked its provider is not known: its session has a predicate, may keep events in memory for more than "
-        text += "a minute, writes outside of the error log's folder, lost events, or runs for less than an hour"
+        text = (
+            "how often this server asked its provider is not known: its session has a predicate, may keep events in memory for more than "
+            "a minute, writes outside of the error log's folder, lost events, or runs for less than an hour"
+        )
     first = None if altered is None else failed_call(reading, altered, first=True)
     if first is None or altered is None:
         return text

@@ -400,6 +400,11 @@ class Usage:
     credential: SqlCredential
     databases: tuple[Database, ...]
 
+    @property
+    def is_for_columns(self) -> bool:
+        """Whether no database needs the key: columns of databases may."""
+        return not self.databases and self.key not in used_keys(self.instance)
+
 
 def find_usages(instances: Sequence[Instance], uris: KeyUris, findings: Findings, known: Iterable[Instance] = ()) -> list[Usage]:
     """Return every key in use whose version is known; the rest is in the findings. `known` may have replicas of the same groups."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, partial
@@ -31,7 +31,7 @@ from exporter.sqlserver.document import (
     thumbprint_of,
 )
 from exporter.sqlserver.instance import CLOSED, AsymmetricKey, Instance, printable
-from exporter.sqlserver.keys import credentials_of, is_managed, login_of, pair, used_keys
+from exporter.sqlserver.keys import Usage, credentials_of, is_managed, login_of, pair, used_keys
 from exporter.sqlserver.logs import LogSpace, log_spaces
 from exporter.sqlserver.reading import SqlServerReading, known_instance, once, rows, shown_name
 
@@ -174,6 +174,26 @@ def _server_proof(reading: SqlServerReading, instance: Instance, key: Asymmetric
         closed=tuple(
             (one.name, one.state) for one in instance.databases if one.state in CLOSED and one.thumbprint in ("", key.thumbprint)
         ),
+    )
+
+
+def column_proofs(reading: SqlServerReading, usages: Iterable[Usage]) -> tuple[ServerProof, ...]:
+    """Return the proof, without uses, of each key of a server that none of its databases needs.
+
+    Columns are opened under the caller's login, so with any credential of the provider: there is only one.
+    """
+    return tuple(
+        ServerProof(
+            server=shown_name(reading),
+            reading=reading,
+            thumbprint=each.key.thumbprint,
+            key_name=each.key.name,
+            credential=each.credential.name,
+            altered_at=known_time(each.credential.modified_utc),
+            grace=A_DAY if is_managed(each.credential) else TWO_HOURS,
+        )
+        for each in usages
+        if each.is_for_columns
     )
 
 

@@ -46,7 +46,7 @@ from exporter.sqlserver.gate.readiness import (
 )
 from exporter.sqlserver.instance import Findings, listed
 from exporter.sqlserver.keys import KeyUris, Usage, find_usages
-from exporter.sqlserver.proof import TWO_HOURS, ServerProof, server_proofs
+from exporter.sqlserver.proof import TWO_HOURS, ServerProof, column_proofs, server_proofs
 from exporter.sqlserver.reading import known_instance
 
 Proofs = Mapping[tuple[str, str], ServerProof]  # by server and thumbprint
@@ -96,10 +96,17 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     dependencies, moved = [one for one, _ in matches], [one for one, _ in of_moved]
     every = (*dependencies, *moved, *(one for one, _ in of_others))
     used, unsure = {one.place for one in every}, {one.server for one in chosen if one.contested}
-    proofs: Proofs = {
+    proofs = {
         (one.server, each.thumbprint): replace(each, server=one.server)
         for one in by_server.values()
-        for each in (() if one.reading is None else server_proofs(one.reading))
+        for each in (
+            ()
+            if one.reading is None
+            else (
+                *server_proofs(one.reading),
+                *column_proofs(one.reading, [usage for usage in usages if usage.instance.server_name == one.server]),
+            )
+        )
         if (one.server, each.thumbprint) in used
     }
     unmatched = {  # why keys have no target
@@ -133,8 +140,11 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     own, peers = _by_server((*of_servers.items(), *gaps.items())), _by_client(every, proofs)
     readiness = list[RestartReadiness]()
     for one, suffix in (*((each, "") for each in dependencies), *((each, _MOVED) for each in moved)):
-        of_targets = target_reasons([one], proofs, question, now, several=several)
-        vault = (*unmatched.get(one.place, ()), *own.get(one.server, ()), *of_targets)
+        vault = (
+            *unmatched.get(one.place, ()),
+            *own.get(one.server, ()),
+            *target_reasons([one], proofs, question, now, several=several),
+        )
         if (proof := proofs.get(one.place)) is None:
             missed = replace(reason("not_read_itself", server=one.server + suffix, key=one.usage.key.name), server=one.server)
             readiness.append(
@@ -158,6 +168,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             ready_hosts=frozenset(_ready_hosts(one, states)),
         )
         readiness.append(restart_readiness(case, vault))
+        proofs[one.place] = case.proof_with_calls
 
     answers = {one.server: answering(one.instance, states) for one in chosen}
     failed = list(failures(requested, instances, now))

@@ -33,7 +33,7 @@ Condition = Literal[
     "node_not_proven", "server_clock", "backups_fail_unexplained", "proof_old", "reading_old", "exporters_disagree",
     "key_without_target", "other_target_fails", "server_not_listed", "server_contested", "inventory_missing",
     "inventory_unusable", "instance_not_read", "inventory_old", "inventory_gap", "credential_guessed", "section_kept",
-    "instance_kept", "exporter_unreachable", "exporter_refuses", "exporter_foreign", "exporter_old", "clocks_differ",
+    "instance_kept", "columns_not_proven", "column_key_without_target", "exporter_unreachable", "exporter_refuses", "exporter_foreign", "exporter_old", "clocks_differ",
 ]  # fmt: skip
 
 
@@ -245,6 +245,14 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "A backup of {database} that begins {when} settles it. On request, on {server} and with @run set to 1: ekm-exporter script prove.sql "
         "(ekm-exporter docs what-needs-the-vault): it backs up {database} to NUL, which needs the vault. Two hours after a change no older token is left: an assumption",
         "SQL Server itself has not used the key on this node, or not since something that the key rests on changed"),
+    "columns_not_proven": ConditionText(False, "used",
+        "{server}: no database needs a key of its EKM provider, but columns may, and {cause}, so whether SQL Server itself gets it is not known",
+        "Record its calls: ekm-exporter script trace-ekm.sql (ekm-exporter docs sql-servers#column-encryption-alone). "
+        "If a person knows that no column needs a key: --accept used@{server}",
+        "no database needs a key, and no recorded call shows that SQL Server gets the one that columns may need"),
+    "column_key_without_target": ConditionText(False, "vault",
+        "no target probes {key}, which columns of {servers} may need",
+        "Write a target for {key} that lists {servers} into {file}: ekm-exporter docs production#read-what-sql-server-uses"),
     "credential_left_behind": ConditionText(False, "secret",
         "{server}: {cause}, and key [{key}] was not used on {server} since with a new token, so it may hold a secret that is gone",
         "Write the present secret into its credential: ekm-exporter script alter-credential.sql. If it has it already, run there two hours later, with @run set to 1: "
@@ -275,7 +283,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "Correct the clocks of {server} and of the exporter's host: w32tm /query /status"),
     "proof_old": ConditionText(False, "recent",
         "{server}: SQL Server itself proved key [{key}] last {proof}, longer ago than {limit}",
-        "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql",
+        "Back up a database under the key, or run on {server}, with @run set to 1: ekm-exporter script prove.sql. For columns alone, open their symmetric key",
         "the last use is older than `--proof-age`, or backups stopped: the last is older than 1.5 times the second-longest gap between them"),
     "reading_old": ConditionText(False, "read",
         "{server}: {sections} were read {age}, longer ago than {limit}, so what it shows now is not known{cause}",

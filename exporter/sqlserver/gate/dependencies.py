@@ -111,7 +111,28 @@ def find_dependencies(
     for instance in instances:
         for each in inside_reasons(instance, [one for one in usages if one.instance is instance], question):
             reasons.setdefault(each, []).append(instance.server_name)
-    return usages, reasons
+    columns = [] if question.vault_side else [each for one in instances for each in _for_columns(one, uris)]
+    usages += [each for each in columns if isinstance(each, Usage)]
+    return usages, reasons | {each: [each.server] for each in columns if isinstance(each, GateReason)}
+
+
+def _for_columns(instance: Instance, uris: KeyUris) -> Iterator[Usage | GateReason]:
+    """Yield the key that columns of an instance may need if none of its databases needs one, or why that is not known.
+
+    The exporter sees no key of a user database. Without a credential, no key of a provider can be used.
+    """
+    if not instance.credentials or used_keys(instance) or any(one.thumbprint or one.hidden for one in instance.databases):
+        return
+    keys, of_credentials = instance.keys, [one.provider for one in instance.credentials]
+    version = uris.version_of(instance, keys[0]) if len(keys) == 1 else None
+    if version is not None and of_credentials == [keys[0].provider]:
+        yield Usage(instance, keys[0], version, instance.credentials[0], ())
+    else:
+        cause = (
+            f"master has {counted(len(keys), 'key')} and {counted(len(of_credentials), 'credential')} of a provider, keys of user databases are "
+            "not read, and a recorded call proves one key, whose KeyUri is known, with one credential"
+        )
+        yield replace(reason("columns_not_proven", server=instance.server_name, cause=cause), server=instance.server_name)
 
 
 def needed_sections(instance: Instance, question: Question) -> frozenset[str]:
@@ -122,7 +143,9 @@ def match(usage: Usage, same_key: Sequence[TargetState], question: Question) -> 
     """Return the targets that probe the key for this instance, from those of its key version, or why there is none."""
     named = tuple(one for one in same_key if lists(one, usage.instance))
     found = tuple(one for one in named if not one.answers_nothing) or named
-    condition: Condition = "server_not_listed" if same_key else "key_without_target"
+    condition: Condition = (
+        "server_not_listed" if same_key else "column_key_without_target" if usage.is_for_columns else "key_without_target"
+    )
     about = {
         "key": usage.version.uri,
         "servers": usage.instance.server_name,

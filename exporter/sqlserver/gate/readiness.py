@@ -14,13 +14,14 @@ from typing import Final, NamedTuple
 
 from exporter.core.durations import ago, clock_text, known_time, span_text, write
 from exporter.core.quoting import sql_name
+from exporter.core.values import Generation
 from exporter.knowledge.checks_host import is_denied
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.calls import CALLS, SIGNERS, TRACE, proving_call
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time, thumbprint_of
 from exporter.sqlserver.gate.conditions import Evidence, GateReason, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
-from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
+from exporter.sqlserver.instance import ASYMMETRIC, counted, listed, printable
 from exporter.sqlserver.keys import REGISTRY
 from exporter.sqlserver.proof import (
     GAPS,
@@ -115,7 +116,7 @@ class _Change(NamedTuple):
     words: str
 
     def text(self, now: float) -> str:
-        return f"{self.words} {_clock(self.at, now)}"
+        return f"{self.words} {clock_text(self.at, now) if math.isfinite(self.at) else 'an unknown time'}"
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: what follows from it is found once
@@ -170,17 +171,31 @@ class NodeKey:
         number = [len([one for one in those if one.provider == provider]) for those in (instance.keys, instance.credentials)]
         at = proving_call(self.reading, provider) if number == [1, 1] else None
         opened_keys = {thumbprint_of(one.thumbprint) for one in self.reading.document.key_uris}
-        is_only = opened_keys == {self.proof.thumbprint}
-        if at is None or not is_only or not all(self.is_fresh(self.reading, section) for section in (TRACE, CALLS, REGISTRY)):
-            return
-        signers = [cell_time(row, "since_utc") for row in self.fingerprints if row["what"] == SIGNERS]
-        if not any(since is not None and at - _CALL_LASTS >= since + self.proof.grace for since in signers):
+        # Connectors before 2018 need no entry of the registry; the next reading may have one more.
+        has_entries = any(one.name == provider and one.generation is Generation.CURRENT for one in instance.providers)
+        is_only = has_entries and opened_keys == {self.proof.thumbprint}
+        times = {self.reading.read_at.get(section) for section in (TRACE, CALLS, REGISTRY)}
+        is_fresh = len(times) == 1 and self.is_fresh(self.reading, CALLS)
+        signers = [cell_time(row, "since_utc") or math.inf for row in self.fingerprints if row["what"] == SIGNERS]
+        if at is None or not is_only or not is_fresh or at - _CALL_LASTS < min(signers, default=math.inf) + self.proof.grace:
             return
         names = {one.name for one in self.dependency.usage.databases}
         opened = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(self.reading, "opened")}
-        times = [opened.get(name) for name in names]
-        set_at = max((one for one in times if one is not None), default=None) if None not in times else None
+        set_times = [opened.get(name) for name in names] or [-math.inf if self.is_for_columns else None]
+        set_at = max((one for one in set_times if one is not None), default=None) if None not in set_times else None
         yield KeyUse(at, at - _CALL_LASTS, "call", ", ".join(sorted(names)), set_at=set_at)
+
+    @property
+    def proof_with_calls(self) -> ServerProof:
+        """The proof, with a call if that is the last use which proves the key."""
+        last = max(self.good_uses, key=lambda use: use.at, default=None)
+        if last is None or last.source != "call":
+            return self.proof
+        return replace(self.proof, proven_from=last.began_at, proven_at=last.at, source=last.source, database=last.database)
+
+    @property
+    def is_for_columns(self) -> bool:
+        return self.dependency.usage.is_for_columns
 
     @cached_property
     def new_uses(self) -> list[KeyUse]:
@@ -326,7 +341,9 @@ def _read(case: NodeKey) -> Iterator[GateReason]:
             limit=write(case.question.reading_age),
             cause=f". The last attempt failed: {case.reading.failure}" if case.reading.failure else "",
         )
-    yield from damaged(case.reading, case.server, case.question, [name for name in _COLUMNS if name not in old])
+    # Where no database is encrypted, these have no row.
+    empty = [name for name in ("encryption", "databases", "opened") if case.is_for_columns and not rows(case.reading, name)]
+    yield from damaged(case.reading, case.server, case.question, [name for name in _COLUMNS if name not in (*old, *empty)])
 
 
 def damaged(
@@ -421,7 +438,13 @@ def _used(case: NodeKey) -> Iterator[GateReason]:
     if not any(row.get("provider") == case.dependency.usage.key.provider for row in rows(case.reading, "modules")):
         known.add("dll")  # not loaded yet
     unseen = [words for what, words in _WHAT.items() if what not in known]
-    if not case.uses:
+    if not case.uses and case.is_for_columns:
+        named = counted(len(case.reading.document.key_uris), "key")
+        yield _not_proven(
+            case,
+            f"no recorded call is of key [{key}] alone: the registry names {named} for all databases and instances of the host",
+        )
+    elif not case.uses:
         yield _not_proven(case, f"no start and no finished backup of a database under key [{key}] is known on it")
     elif unseen:
         yield _not_proven(case, f"the {' and the '.join(unseen)} of this node were never seen")
@@ -454,13 +477,16 @@ def _unfailed(case: NodeKey) -> Iterator[GateReason]:
     since = max((use.began_at for use in case.good_uses), default=server.free_of_codes_at)
     lines = [each for each in lines_of(case.reading) if each.last_at > since]
     codes = [each for each in lines if each.code not in BACKUP_MESSAGES]
-    failed = [each for each in lines if each.code == _FAILED_BACKUP and server.may_be_of_key(each)]
-    if codes or failed:
+    failed = [each for each in lines if each.code == _FAILED_BACKUP and server.may_be_of_key(each) and not case.is_for_columns]
+    named = " and ".join(f"message {each.code}" if each.code in OPEN_MESSAGES else each.named for each in codes)
+    if codes and case.is_for_columns:
+        yield _not_proven(case, f"its error log shows {named} since the last use of it")
+    elif codes or failed:
         ready = bool(case.dependency.targets) and all(target.ready for target in case.dependency.targets)
         yield reason(
             "backups_fail" if codes else "backups_fail_unexplained",
             server=case.server,
-            codes=" and ".join(f"message {each.code}" if each.code in OPEN_MESSAGES else each.named for each in codes),
+            codes=named,
             since=clock_text(max(min(each.first_at for each in codes or failed), since), case.now),
             failed=", and backups fail" if failed else "",
             code=next((each.code for each in codes), ""),
@@ -592,10 +618,6 @@ def _read_at(reading: SqlServerReading) -> float:
     return next((at for row in rows(reading, "instance") if (at := cell_time(row, "read_at_utc")) is not None), -math.inf)
 
 
-def _clock(at: float, now: float) -> str:
-    return clock_text(at, now) if math.isfinite(at) else "an unknown time"
-
-
 def _refused_at(server: ServerProof) -> float | None:
     """Return since when Entra ID refuses the secret of a SQL Server. The log shows the first and the last line of a code."""
     since, lines = server.proven_from or 0.0, lines_of(server.reading)
@@ -604,6 +626,8 @@ def _refused_at(server: ServerProof) -> float | None:
 
 def _not_proven(case: NodeKey, cause: str, since: float = -math.inf) -> GateReason:
     """Return what is not proven, and from when on a backup settles it; a time that is past or unknown needs no wait."""
+    if case.is_for_columns:
+        return reason("columns_not_proven", server=case.server, cause=cause)
     when = f"from {clock_text(since, case.now)} on" if case.now < since < math.inf else "from now on"
     return reason("credential_not_proven", server=case.server, cause=cause, database=case.database, when=when)
 

@@ -160,7 +160,8 @@ def _details(answer: Answer) -> Iterator[str]:
     for one in answer.dependencies:
         places = (f"{target.name} at {place_of(target)}" if answer.several else target.name for target in one.targets)
         targets = hide((" and " if answer.several else ", ").join(places)) or "no target"
-        yield f"{one.server}: {counted(len(one.usage.databases), 'database')} under {one.key}, probed by {targets}"
+        protected = "columns, if any," if one.usage.is_for_columns else counted(len(one.usage.databases), "database")
+        yield f"{one.server}: {protected} under {one.key}, probed by {targets}"
         if (proof := proofs.get(one.place)) is not None:
             yield f"  SQL Server itself: {hide(proof_text(proof, answer.now))}"
     without = [name for name in answer.instances if name not in {one.server for one in answer.dependencies}]
