@@ -22,6 +22,7 @@ from tests.support.sql_readings import SESSION, changes_of, proof_rows
 from tests.support.values import replace
 
 RECORDED = "recorded calls"
+COLUMNS = "column encryption alone"
 LONG_AGO = NOW - 60 * DAY
 Sections = dict[str, list[dict[str, Any]]]
 
@@ -79,6 +80,11 @@ def with_calls(rows: Sections) -> Sections:
     session = SESSION | {"started_utc": utc(NOW - 9 * DAY)}
     calls = [{"function": function, **call} for function in ("SqlCryptOpenSession", "SqlCryptDecrypt")]
     return {**rows, "trace": [session], "calls": calls}
+
+
+def without_databases(rows: Sections) -> Sections:
+    """Leave the key to columns: no database is encrypted."""
+    return {**rows, **{name: [] for name in ("encryption", "databases", "opened", "backups", "logs")}}
 
 
 def with_managed_identity(rows: Sections) -> Sections:
@@ -183,6 +189,7 @@ def ready_fleets() -> dict[str, Fleet]:
             targets=[row(), row(target="second", key_version=V2)],
         ),
         RECORDED: fleet(with_calls(server())),
+        COLUMNS: fleet(without_databases(with_calls(server()))),
         "a group of two, each with an exporter": fleet_of_two_exporters(),
         "a managed identity": fleet(
             with_managed_identity(server(backups=[a_backup()])),

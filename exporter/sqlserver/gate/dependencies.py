@@ -121,7 +121,11 @@ def _for_columns(instance: Instance, uris: KeyUris) -> Iterator[Usage | GateReas
 
     The exporter sees no key of a user database. Without a credential, no key of a provider can be used.
     """
-    if not instance.credentials or used_keys(instance) or any(one.thumbprint or one.hidden for one in instance.databases):
+    if (
+        not (instance.keys or instance.credentials)
+        or used_keys(instance)
+        or any(one.thumbprint or one.hidden for one in instance.databases)
+    ):
         return
     keys, of_credentials = instance.keys, [one.provider for one in instance.credentials]
     version = uris.version_of(instance, keys[0]) if len(keys) == 1 else None

@@ -81,7 +81,7 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
     "used": EvidenceText(
         "this node itself used this key, and nothing that it rests on changed since",
         "a start that opened, or a backup that finished, of a database under this key on this node, or successful `SqlCryptOpenSession` and `SqlCryptDecrypt` of its provider, if a "
-        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and, seen two hours before, one credential there, and the registry no other key: begun two hours after the credential was altered, the key "
+        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and, seen two hours before, one credential there, and the registry no other key (since connector 15.0): begun two hours after the credential was altered, the key "
         "was set or encryption began (a start at once; a managed identity 24 hours), and after provider, DLL, option and mapping were first seen as they are",
         "not known"),
     "secret": EvidenceText(

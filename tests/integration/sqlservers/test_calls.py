@@ -10,25 +10,25 @@ import pytest
 
 from exporter.simulator.environment import DaySettings
 from exporter.sqlserver.script import script_bytes
-from tests.integration.sqlservers.harness import DAY, SteppedReader, Story, StoryRunner
+from tests.integration.sqlservers.harness import DAY, GateAnswer, SteppedReader, Story, StoryRunner
 
 pytestmark = pytest.mark.asyncio
 
-N1 = "N1\\TRACED"
 # Full backups are weekly, and there is no other one: its new virtual log files ask the vault meanwhile.
 WEEKLY = DaySettings(every=0.0, full_every=7 * DAY, vlf_kb=40_000, disk_kb=1_000_000_000)
 READ = (0, 60, 140, 180, 260, 280)
 STORY = Story("traced", read=READ, shown=READ, day=WEEKLY, credential="tde-own", asked=("n1",))
+COLUMNS = Story("columned", read=READ, shown=READ, credential="tde-own", asked=("n1",))
 BATCHES = [one for one in re.split(r"(?m)^GO\s*$", script_bytes("trace-ekm.sql").decode()) if one.strip()]
 HOW = "ekm-exporter script trace-ekm.sql prints the session"
 
 
-async def typed(runner: StoryRunner, *statements: str) -> list[object]:
+async def typed(runner: StoryRunner, server: str, *statements: str) -> list[object]:
     """Send statements with FreeTDS, as a DBA does, and return the rows of the last one."""
     sql = runner.simulator.served_sql
 
     def run() -> list[object]:
-        connection = pymssql.connect(server="127.0.0.1", port=sql.ports[N1], user="ekm", password=sql.password)
+        connection = pymssql.connect(server="127.0.0.1", port=sql.ports[server], user="ekm", password=sql.password)
         with connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
@@ -43,7 +43,7 @@ async def test_session_shows_calls_failures_and_the_proof_and_leaves_nothing(tmp
 
         async def at(minute: int, *statements: str) -> list[object]:
             runner.clock.minute = minute
-            rows = await typed(runner, *statements) if statements else []
+            rows = await typed(runner, STORY.server("n1"), *statements) if statements else []
             if minute in STORY.read:
                 await runner._step(minute, reader)
             return rows
@@ -57,7 +57,7 @@ async def test_session_shows_calls_failures_and_the_proof_and_leaves_nothing(tmp
             assert series(0) == {}
             assert await at(5, *BATCHES) == [("ekm_calls", "event_file")]
             runner.clock.minute = 30
-            simulator.set_fault("sql_credential_altered", sql=N1)
+            simulator.set_fault("sql_credential_altered", sql=STORY.server("n1"))
             await at(60)
             assert HOW not in seen.pages[60]
             await at(140)
@@ -71,7 +71,7 @@ async def test_session_shows_calls_failures_and_the_proof_and_leaves_nothing(tmp
 
             runner.clock.minute = 185
             simulator.set_fault("secret_wrong", application="tde-own")
-            simulator.set_fault("sql_secret_changed", sql=N1)
+            simulator.set_fault("sql_secret_changed", sql=STORY.server("n1"))
             await at(260)
             failed = series(260, "mssql_ekm_call_timestamp_seconds")
             assert any('function="SqlCryptOpenSession"' in name and 'code="3303"' in name for name in failed), failed
@@ -82,3 +82,27 @@ async def test_session_shows_calls_failures_and_the_proof_and_leaves_nothing(tmp
             assert HOW in seen.pages[280]
             assert "SqlCrypt" not in seen.pages[280] + seen.overviews[280]
             assert series(280) == {}
+
+
+async def test_columns_alone_are_ready_with_the_calls_of_their_session_and_not_known_without(tmp_path):
+    async with StoryRunner(tmp_path, [COLUMNS]) as runner:
+        reader, seen, n1 = SteppedReader(), runner.observed["columned"], COLUMNS.server("n1")
+        runner.simulator.set_fault("sql_columns_alone", sql=n1)
+
+        async def gate_at(minute: int, *statements: str) -> GateAnswer:
+            runner.clock.minute = minute
+            if statements:
+                await typed(runner, n1, *statements)
+            await runner._step(minute, reader)
+            return seen.answers[minute, "n1"]
+
+        async with runner.reading(reader, interval=0.01):
+            assert "columns may, and no recorded call is of key" in (await gate_at(0)).text
+            assert (await gate_at(60, *BATCHES)).missing == ["columns_not_proven"]
+            assert (await gate_at(140)).missing == ["columns_not_proven"]  # no sign-in two hours after the first reading yet
+            assert (await gate_at(180)).missing == []
+            assert not [name for name in seen.samples[180] if 'evidence="used"' in name]
+            assert seen.value(180, "mssql_ekm_calls_last_hour", 'function="SqlCryptDecrypt"', 'code="0"') == 60
+            assert (await gate_at(260, "DROP EVENT SESSION [ekm_calls] ON SERVER;")).missing == ["columns_not_proven"]
+            assert seen.value(260, "mssql_ekm_restart_missing_info", 'evidence="used"', 'answer="not_known"') == 1
+            assert not [name for name in seen.samples[260] if name.startswith("mssql_ekm_call")]

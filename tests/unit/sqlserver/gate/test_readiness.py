@@ -5,7 +5,7 @@ import pytest
 from exporter.sqlserver.gate.conditions import CONDITIONS
 from exporter.sqlserver.gate.readiness import EVIDENCE
 from exporter.sqlserver.gate.render import as_json, as_text
-from tests.support.gate_factories import DAY, HOUR, NOW, URIS, answer, answer_of, conditions, row, state
+from tests.support.gate_factories import DAY, HOUR, NOW, URIS, V1, V2, VAULT, answer, answer_of, conditions, row, state
 from tests.support.sql_readings import SESSION, a_call, a_reading, proof_rows, sections_of, with_growing_logs
 from tests.support.values import replace
 
@@ -234,6 +234,65 @@ def test_what_is_missing(row, read, expected):
     assert conditions(found) == expected
     assert not expected or row in {each.evidence for each in found.reasons}
     assert {each.known for each in found.reasons} <= {False} or found.verdict == "not_ready"
+
+
+NO_DATABASE = {name: [] for name in ("encryption", "databases", "opened", "backups", "logs")}
+ALL_READ = dict.fromkeys((*sections_of(), "trace", "calls"), NOW)
+READ_REGISTRY = {"uris": URIS[:1]}
+OF_COLUMNS = [
+    ("columns may need its only key", reading(**NO_DATABASE, **READ_REGISTRY), ["columns_not_proven"]),
+    ("its provider unwrapped since", reading(**NO_DATABASE, **called()), []),
+    ("its login has no credential, and the caller's has one", reading(**NO_DATABASE, **called(), keys=WITHOUT_CREDENTIAL), []),
+    ("altered two hours before", reading(**NO_DATABASE, **called(), **ALTERED), []),
+    ("a minute less", reading(**NO_DATABASE, **ALTERED, **called(a_call("19:30:59"))), ["columns_not_proven"]),
+    ("altered at an unknown time", reading(**NO_DATABASE, credentials=credential(""), **called()), ["inventory_gap", "columns_not_proven"]),
+    ("a second key of the host, of a user database or of another instance", reading(**NO_DATABASE, **called(uris=URIS)), ["columns_not_proven"]),
+    ("a registry that is not read", reading(**NO_DATABASE, **called(uris=())), ["columns_not_proven"]),
+    ("a registry that was read before the calls", reading(about={"read_at": {**ALL_READ, "registry": NOW - 300}}, **NO_DATABASE, **called()), ["columns_not_proven"]),
+    ("a connector that needs no registry", reading(
+        **NO_DATABASE, **called(), modules=[{"provider": "AzureKV", "file_version": "1.0.4.0"}],
+        providers=[sections_of()["providers"][0] | {"version": "1.0.4.0"}]), ["columns_not_proven"]),
+    ("a call that failed since", reading(**NO_DATABASE, **called(a_call("19:50:00"), a_call("19:55:00", code="3303"))), ["columns_not_proven"]),
+    ("no call for eight days", reading(credentials=credential("2026-11-17T00:00:00"), **NO_DATABASE, **called(OLD_CALL)), ["proof_old"]),
+    ("a code since the call", reading(**NO_DATABASE, **called(), errors=[error("33027", "19:55:00", "19:55:00")]), ["columns_not_proven"]),
+    ("a failed backup, which needs no key", reading(**NO_DATABASE, **called(), errors=[error("3041", "19:55:00")]), []),
+    ("two keys in master", reading(**NO_DATABASE, **called(), keys=[*sections_of()["keys"], ANOTHER_KEY]), ["columns_not_proven"]),
+    ("no key in master: one of a user database is not read", reading(**NO_DATABASE, **called(), keys=[]), ["columns_not_proven"]),
+    ("two credentials", reading(**NO_DATABASE, **called(), credentials=[*ALTERED["credentials"], *credential(f"{TODAY}01:00:00", name="other")]),
+     ["columns_not_proven"]),
+    ("neither key nor credential", reading(**NO_DATABASE, **called(), keys=[], credentials=[]), []),
+    ("a database that is not online", reading(**NO_DATABASE | {"databases": [sections_of()["databases"][0] | {"state": "OFFLINE"}]}, **called()),
+     ["inventory_gap", "credential_not_proven"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("read", "expected"), [pytest.param(read, expected, id=name) for name, read, expected in OF_COLUMNS])
+def test_column_encryption_alone(read, expected):
+    found = of(read)
+    assert conditions(found) == expected
+    assert found.verdict == ("not_known" if expected else "ready")
+
+
+def test_words_of_column_encryption_alone():
+    def first(read, *rows, **question):
+        return as_text(of(read, rows=rows, **question)).splitlines()
+
+    ready = first(reading(**NO_DATABASE, **called()))
+    assert ready[0] == "ready: 1 instance, 1 key, 0 databases"
+    assert f"N1\\SQLPRD01: columns, if any, under https://{VAULT}/keys/K/{V1}, probed by contoso-key0" in ready
+    assert "  SQL Server itself: 10 min ago, successful SqlCryptDecrypt" in ready
+    unknown = reading(**NO_DATABASE, **called(uris=URIS))
+    assert first(unknown)[1] == (
+        "  - not known: N1\\SQLPRD01: no database needs a key of its EKM provider, but columns may, and no recorded call is of key [key_2C56] alone: "
+        "the registry names 2 keys for all databases and instances of the host, so whether SQL Server itself gets it is not known"
+    )
+    assert first(unknown, accepted=(("used", "N1"),))[0].startswith("ready")
+    assert (
+        "master has 0 keys and 1 credential of a provider, keys of user databases are not read"
+        in first(reading(**NO_DATABASE, **called(), keys=[]))[1]
+    )
+    elsewhere = row(key_version=V2)
+    assert conditions(of(reading(**NO_DATABASE, **called()), rows=[elsewhere])) == ["column_key_without_target"]
 
 
 def test_every_row_has_a_condition_and_every_condition_a_row():
