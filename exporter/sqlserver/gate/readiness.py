@@ -81,7 +81,7 @@ EVIDENCE: Final[Mapping[Evidence, EvidenceText]] = {
     "used": EvidenceText(
         "this node itself used this key, and nothing that it rests on changed since",
         "a start that opened, or a backup that finished, of a database under this key on this node, or successful `SqlCryptOpenSession` and `SqlCryptDecrypt` of its provider, if a "
-        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and, seen two hours before, one credential there, and the registry no other key (since connector 15.0): begun two hours after the credential was altered, the key "
+        "[session records calls](sql-servers.md#sql-servers-own-calls), none failed or was lost since and the provider has one key and, seen two hours before, one credential there, and the registry no other key (from connector 15.0 on): begun two hours after the credential was altered, the key "
         "was set or encryption began (a start at once; a managed identity 24 hours), and after provider, DLL, option and mapping were first seen as they are",
         "not known"),
     "secret": EvidenceText(
@@ -439,10 +439,11 @@ def _used(case: NodeKey) -> Iterator[GateReason]:
         known.add("dll")  # not loaded yet
     unseen = [words for what, words in _WHAT.items() if what not in known]
     if not case.uses and case.is_for_columns:
-        named = counted(len(case.reading.document.key_uris), "key")
+        opened = counted(len(case.reading.document.key_uris), "key")
         yield _not_proven(
             case,
-            f"no recorded call is of key [{key}] alone: the registry names {named} for all databases and instances of the host",
+            f"no recorded sign-in and unwrap can be of key [{key}] alone, with a credential that was the only one for two hours "
+            f"(the registry of the host names {opened}, for all databases and instances; connectors before 15.0 need no entry)",
         )
     elif not case.uses:
         yield _not_proven(case, f"no start and no finished backup of a database under key [{key}] is known on it")

@@ -97,7 +97,7 @@ async def test_columns_alone_are_ready_with_the_calls_of_their_session_and_not_k
             return seen.answers[minute, "n1"]
 
         async with runner.reading(reader, interval=0.01):
-            assert "columns may, and no recorded call is of key" in (await gate_at(0)).text
+            assert "columns may, and no recorded sign-in and unwrap can be of key" in (await gate_at(0)).text
             assert (await gate_at(60, *BATCHES)).missing == ["columns_not_proven"]
             assert (await gate_at(140)).missing == ["columns_not_proven"]  # no sign-in two hours after the first reading yet
             assert (await gate_at(180)).missing == []
