@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exporter.simulator.environment import DEFINITIONS, SECURITY, DaySettings
+from exporter.simulator.environment import DaySettings
 from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
 from tests.integration.sqlservers.harness import Story
@@ -108,12 +108,6 @@ STORIES = (
         day=DaySettings(vlf_kb=_NEVER_FILLED, limit_kb=1_400_000),
     ),
     Story(
-        "moved",  # the databases use another version of the key
-        read=every(10, 0, 110),
-        shown=(80,),
-        events={10: fault("sql_databases_moved", "N1\\MOVED"), 85: recovered("N1\\MOVED")},
-    ),
-    Story(
         "added",  # a further database uses a key of no target
         read=every(10, 0, 110),
         shown=(80,),
@@ -182,32 +176,6 @@ STORIES = (
         asked=("n1",),
     ),
     Story(
-        "unexplained",  # backups fail without a number that names a cause
-        read=every(10, 0, 260),
-        shown=(80, 220, 260),
-        events={85: fault("sql_backups_fail", "N1\\UNEXPLAINED"), 230: recovered("N1\\UNEXPLAINED")},
-        asked=("n1",),
-    ),
-    Story(
-        "rowless",  # sections that never had their rows
-        read=every(10, 0, 140),
-        shown=(70, 140),
-        events={
-            0: both(*(fault("sql_section_damaged", "N1\\ROWLESS", view=name) for name in ("keys", "encryption", "databases"))),
-            80: recovered("N1\\ROWLESS"),
-        },
-        asked=("n1",),
-    ),
-    Story(
-        "aged",  # three sections were last read three days ago
-        read=(*every(10, 0, 80), *every(720, 800, 4400)),
-        shown=(80, 4400),
-        events={
-            85: both(*(fault("sql_right_missing", "N1\\AGED", right=right) for right in (DEFINITIONS, SECURITY))),
-        },
-        asked=("n1",),
-    ),
-    Story(
         "halved",  # both nodes have a secret that expired; the one that makes the backups is repaired
         nodes=("n1", "n2"),
         read=(*every(10, 0, 260), 300),
@@ -219,14 +187,6 @@ STORIES = (
         },
         asked=("n1", "n2", "AG"),
         credential="tde-half",
-    ),
-    Story(
-        "failover",  # the log of the node that does not restart shows a refused secret for an hour
-        nodes=("n1", "n2"),
-        read=every(10, 0, 200),
-        shown=(80, 200),
-        events={85: both(fault("sql_secret_old", "N2\\FAILOVER"), day("N2\\FAILOVER", backups=True))},
-        asked=("n1", "AG"),
     ),
     Story(
         "stalled",  # the log no longer grows when its next log file needs the key

@@ -231,7 +231,6 @@ async def test_log_that_fills_pages_from_four_hours_on(observed):
 @pytest.mark.parametrize(
     ("name", "alert", "minutes", "text"),
     [
-        ("moved", "EkmSqlConfigurationDiffers", (70, 90), "MOVED on n1"),
         ("added", "EkmSqlConfigurationDiffers", (70, 90), "ADDED on n1"),
         ("closed", "EkmSqlDatabaseNotOpened", (20, 40), "Database closed on CLOSED (n1) is RECOVERY PENDING."),
         ("disabled", "EkmSqlProviderDisabled", (20, 40), "Provider AzureKeyVault_EKM_Prov on DISABLED (n1) or the option"),
@@ -288,7 +287,6 @@ async def test_code_of_an_ended_fault_accuses_nothing(observed):
 
 
 READY = (0, "ready", [])
-UNKNOWN = 1, "not_known"
 
 
 async def test_message_without_a_code_is_not_ready_while_backups_fail(observed):
@@ -306,38 +304,6 @@ async def test_message_without_a_code_is_not_ready_while_backups_fail(observed):
     assert (proof(story, 140)["state"], proof(story, 140)["codes_since"]) == ("failing", ["33027"])
     assert "SQL Server fails SQL Server itself, MESSAGES on n1:" in story.pages[140]
     assert "could not load the connector&#x27;s DLL (33027)" in story.pages[140]
-
-
-async def test_backups_that_fail_without_a_number_for_hours_are_not_known(observed):
-    story = observed["unexplained"]
-    found = [("backups_fail_unexplained" in story.answers[minute, "n1"].missing) for minute in (80, 220, 260)]
-    assert found == [False, True, False]
-    assert proof(story, 220)["state"] == "stopped"
-    assert "no proof SQL Server itself, UNEXPLAINED on n1: 2 h 22 min ago" in story.pages[220]
-    assert (
-        "First: Read why backups of UNEXPLAINED on n1 fail: EXEC sys.sp_readerrorlog 0, 1, N&#x27;BACKUP&#x27;;"
-        in story.pages[220]
-    )
-
-
-async def test_sections_without_rows_are_not_known(observed):
-    """They are no "0 keys, 0 databases"."""
-    story = observed["rowless"]
-    assert [gate(story, minute) for minute in (70, 140)] == [(*UNKNOWN, ["inventory_gap"] * 3), READY]
-    assert "the keys are unknown" in story.answers[70, "n1"].text
-    assert "SQL Server itself" not in story.pages[70]
-    assert "proven SQL Server itself, ROWLESS on n1:" in story.pages[140]
-
-
-async def test_sections_of_three_days_ago_are_not_known(observed):
-    story = observed["aged"]
-    assert [gate(story, minute) for minute in (80, 4400)] == [READY, (*UNKNOWN, ["inventory_old"])]
-    for section in ("encryption", "keys", "credentials"):
-        assert f"N1\\AGED (section {section})" in story.answers[4400, "n1"].text
-    assert re.search(
-        r"unknown SQL Server itself, AGED on n1: \d+ min ago, log backup of \[aged\] \(read 3 d ago\)\.", story.pages[4400]
-    )
-    assert "tested what no probe can" not in story.pages[4400]
 
 
 async def test_outage_of_the_vault_is_no_page_of_sql_server_after_its_end(observed):
@@ -368,15 +334,6 @@ async def test_half_a_repair_is_not_known(observed):
     assert f"N2\\HALVED (a replica that does not restart): {behind}" in story.answers[240, "n1"].text
     assert f"N2\\HALVED: {behind}" in story.answers[240, "n2"].text
     assert [proof(story, 240, node)["state"] for node in ("n1", "n2")] == ["due", "proven"]
-
-
-async def test_failover_to_a_node_that_fails_is_not_ready(observed):
-    story = observed["failover"]
-    assert [gate(story, 80, asked) for asked in ("n1", "AG")] == [READY] * 2
-    assert [gate(story, 200, asked) for asked in ("n1", "AG")] == [(1, "not_ready", ["backups_fail"])] * 2
-    assert "N2\\FAILOVER (a replica that does not restart): SQL Server's error log shows 3303" in story.answers[200, "n1"].text
-    assert "SQL Server fails SQL Server itself, FAILOVER on n2:" in story.pages[200]
-    assert "proven SQL Server itself, FAILOVER on n1:" in story.pages[200]
 
 
 async def test_log_that_stops_growing_keeps_its_alert(observed):
