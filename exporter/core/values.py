@@ -7,9 +7,10 @@ collector need not look for cycles.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from enum import Enum, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_type_hints
 
 from msgspec import Meta, Struct
 
@@ -18,6 +19,16 @@ from exporter.core.names import cloud_of, vault_host
 
 # As text, a later time than the year 9999 has no date. Checked where a time is read from a file.
 UnixTime = Annotated[float, Meta(ge=0, lt=253402300800)]
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+def grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
+    """Return the values of each key; keys and values keep their order."""
+    found = defaultdict[_Key, list[_Value]](list)
+    for key, value in pairs:
+        found[key].append(value)
+    return dict(found)
 
 
 class Silence(Enum):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.core.names import is_same_server, parse_sql_address
+from exporter.core.values import grouped
 from exporter.sqlserver.document import Document, utc_text
 from exporter.sqlserver.instance import FILE, Identity, has_two_names, host_of, identity_of
 from exporter.sqlserver.reading import merged, read_at
@@ -138,9 +139,7 @@ def _joined(reading: DocumentReading, holder: Document, before: DocumentReading 
 
 def _mark_failed(failed: Iterable[Document], taken: Taken) -> None:
     """Mark the servers that could not be read, so that their last readings are known to be that."""
-    by_address: dict[str, list[str]] = {}
-    for key, document in taken.documents.items():
-        by_address.setdefault((document.address or "").lower(), []).append(key)
+    by_address = grouped(((document.address or "").lower(), key) for key, document in taken.documents.items())
     for document in failed:
         for key in {*by_address.get((document.address or "").lower(), ()), *_keys_at(document.address or "", taken)}:
             if key in taken.documents and key not in taken.read:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 
 from exporter.config.tree import SIZE_LIMIT
 from exporter.core.quoting import word
+from exporter.core.values import grouped
 from exporter.inventory.folder import FileChange, FolderError, accepted, changes, includes_folder, read_folder, read_hand_written
 from exporter.inventory.plan import Plan, WrittenHosts, instances_by_host, targets_of_host, with_retained
 from exporter.inventory.render import credentials_to_supply, files_of, is_own, signed
@@ -72,10 +72,13 @@ def plan_host_files(folder: Path, plan: Plan, instances: Iterable[Instance], uri
 
 def host_report(folder: Path, files: HostFiles, plan: Plan) -> str:
     """Return the number of hosts, and each secret file that is in no folder. Each file has the hosts that need it."""
-    names, wanted = {one.name: one.sql_name for one in credentials_to_supply(plan, ())}, defaultdict[str, list[str]](list)
-    for host, name in ((host, name) for host, secrets in sorted(files.secrets.items()) for name in secrets):
-        if not any(os.access(place / SECRETS / name, os.F_OK) for place in (folder, folder / host)):
-            wanted[name].append(host)
+    names = {one.name: one.sql_name for one in credentials_to_supply(plan, ())}
+    wanted = grouped(
+        (name, host)
+        for host, secrets in sorted(files.secrets.items())
+        for name in secrets
+        if not any(os.access(place / SECRETS / name, os.F_OK) for place in (folder, folder / host))
+    )
     text = f"{folder / LIST}: {counted(len(files.secrets), 'host')}\n"
     if wanted:
         text += "Secrets for the hosts that do not have them yet (or into the folder secrets of one host):\n"

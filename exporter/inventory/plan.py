@@ -10,7 +10,7 @@ from operator import attrgetter, itemgetter
 
 from exporter.core.connector import key_name_findings
 from exporter.core.names import CLOUDS, Match, is_device, is_same_server, match_entry
-from exporter.core.values import Generation
+from exporter.core.values import Generation, grouped
 from exporter.sqlserver.differences import names_key, pinned_version
 from exporter.sqlserver.document import KeyVersion, RegistryUri
 from exporter.sqlserver.instance import Findings, Instance, asked_host, is_numeric, printable
@@ -96,10 +96,11 @@ def make_plan(
     `names` are those of the last plan: an unchanged target keeps its name. `compared` and `established` are those of
     `KeyUris`.
     """
-    plan, groups = Plan(), dict[tuple[KeyVersion, str], list[Usage]]()
-    for usage in find_usages(instances, KeyUris(instances, loose, plan.findings, compared, established), plan.findings):
-        plan.versions.setdefault(usage.instance.server_name, {})[usage.key.thumbprint] = usage.version
-        groups.setdefault((usage.version, credential_name(usage)), []).append(usage)
+    plan = Plan()
+    usages = find_usages(instances, KeyUris(instances, loose, plan.findings, compared, established), plan.findings)
+    by_server = grouped((one.instance.server_name, (one.key.thumbprint, one.version)) for one in usages)
+    plan.versions = {server: dict(versions) for server, versions in by_server.items()}
+    groups = grouped(((one.version, credential_name(one)), one) for one in usages)
     left = {group: those for group, those in groups.items() if not _is_covered(group[0], those, hand_written, plan)}
     plan.names = _named(sorted(left), names, {target.name for target in hand_written.targets})
     for group in sorted(left):
@@ -207,12 +208,12 @@ def _target(name: str, version: KeyVersion, usages: list[Usage], findings: Findi
 
 
 def _generation(name: str, usages: list[Usage], findings: Findings) -> Generation:
-    servers: dict[Generation | None, list[str]] = {}
-    for usage in usages:
-        # Linux has a provider of its own.
-        providers = () if usage.instance.platform == "linux" else usage.instance.providers
-        generation = next((one.generation for one in providers if one.name == usage.key.provider), None)
-        servers.setdefault(generation, []).append(usage.instance.server_name)
+    # Linux has a provider of its own.
+    providers = [(each, () if each.instance.platform == "linux" else each.instance.providers) for each in usages]
+    servers = grouped(
+        (next((one.generation for one in those if one.name == each.key.provider), None), each.instance.server_name)
+        for each, those in providers
+    )
     known = [generation for generation in Generation if generation in servers]
     if len(known) == 1:
         return known[0]

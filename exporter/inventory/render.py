@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.core.names import THUMBPRINT_PATTERN
 from exporter.core.quoting import yaml
+from exporter.core.values import grouped
 from exporter.inventory.plan import Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
 from exporter.sqlserver.instance import listed
 
@@ -22,12 +22,11 @@ def files_of(plan: Plan, hand_written: Collection[str], secrets: str) -> dict[st
 
     `hand_written` are credentials that other files declare; `secrets` is the folder of the secrets, relative to the files.
     """
-    targets, credentials = defaultdict[str, list[PlannedTarget]](list), defaultdict[str, list[PlannedCredential]](list)
-    for target in plan.targets:
-        targets[short_vault(target.version.vault)].append(target)
-        for vault, credential in _credentials_of(target):
-            credentials[short_vault(vault)].append(credential)
-    contents = {stem: _content(targets[stem], _joined(credentials[stem], hand_written), secrets) for stem in sorted(credentials)}
+    targets = grouped((short_vault(each.version.vault), each) for each in plan.targets)
+    credentials = grouped((short_vault(vault), one) for each in plan.targets for vault, one in _credentials_of(each))
+    contents = {
+        stem: _content(targets.get(stem, ()), _joined(credentials[stem], hand_written), secrets) for stem in sorted(credentials)
+    }
     return {stem: signed(content) for stem, content in contents.items() if content != _NOTICE}
 
 

@@ -5,7 +5,6 @@ What is not known is no difference: a section that was never read, a key without
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 from exporter.core import quoting
 from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name
-from exporter.core.values import KeyFacts
+from exporter.core.values import KeyFacts, grouped
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.instance import Findings, counted
 from exporter.sqlserver.keys import KeyUris, has_modulus, used_keys
@@ -63,16 +62,11 @@ class DeclaredTargets:
         names: Callable[[SqlServerReading], ServerNames] = names_of,
     ) -> None:
         self._key_of, self.names = key_of, names
-        self._by_entry: dict[tuple[str, str], list[tuple[DeclaredTarget, Mapping[str, str]]]] = {}
-        self._by_thumbprint: dict[str, list[DeclaredTarget]] = {}
-        self._by_version: dict[KeyVersion, list[DeclaredTarget]] = {}
-        for target in targets:
-            for entry in target.instances:
-                self._by_entry.setdefault(entry_key(entry), []).append((target, entry))
-            if (version := pinned_version(target)) is not None:
-                self._by_version.setdefault(version, []).append(target)
-                if target.thumbprint is not None:
-                    self._by_thumbprint.setdefault(target.thumbprint, []).append(target)
+        every = tuple(targets)
+        pinned = [(version, target) for target in every if (version := pinned_version(target)) is not None]
+        self._by_entry = grouped((entry_key(entry), (target, entry)) for target in every for entry in target.instances)
+        self._by_version = grouped(pinned)
+        self._by_thumbprint = grouped((target.thumbprint, target) for _, target in pinned if target.thumbprint is not None)
 
     def listing(self, reading: SqlServerReading) -> dict[str, tuple[DeclaredTarget, Match]]:
         """Return by name the targets that may list a SQL Server, each with its best entry."""
@@ -311,10 +305,8 @@ def _keys_of(reading: SqlServerReading) -> tuple[tuple[_Key, ...], ...]:
     instance = known_instance(reading) if is_comparable(reading) else None
     if instance is None:
         return (), (), ()
-    uris, databases = KeyUris([instance], (), Findings()), defaultdict[str, list[str]](list)
-    for database in instance.databases:
-        if database.thumbprint and database.encrypted:
-            databases[database.thumbprint].append(database.name)
+    uris = KeyUris([instance], (), Findings())
+    databases = grouped((one.thumbprint, one.name) for one in instance.databases if one.thumbprint and one.encrypted)
     every = {
         key.thumbprint: _Key(
             key.thumbprint, uris.version_of(instance, key), key.public_key, tuple(databases.get(key.thumbprint, ()))

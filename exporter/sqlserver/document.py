@@ -14,7 +14,7 @@ from typing import Any
 
 from exporter.core import json
 from exporter.core.durations import known_time, second
-from exporter.core.values import parse_key
+from exporter.core.values import grouped, parse_key
 from exporter.knowledge.codes import BY_CODE
 
 # `reg query ROOT /s /v KeyUri` and `reg export`, from the registry of a SQL Server's host.
@@ -246,11 +246,8 @@ def joined_codes(one: Iterable[Row], other: Iterable[Row]) -> tuple[Row, ...]:
 
 
 def _by_code(rows: Iterable[Row], joined: Callable[[list[Row], list[int]], int]) -> tuple[Row, ...]:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        code = str(row.get("code"))
-        is_number = code.isascii() and code.isdecimal()
-        groups.setdefault((code if is_number else OTHER, str(row.get("backup_of", ""))), []).append(row)
+    codes = [(code if (code := str(row.get("code"))).isascii() and code.isdecimal() else OTHER, row) for row in rows]
+    groups = grouped(((code, str(row.get("backup_of", ""))), row) for code, row in codes)
     return tuple(
         dict[str, str | int](code=code, lines=joined(group, [int(row.get("lines", 0)) for row in group]))
         | {

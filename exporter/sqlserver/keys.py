@@ -11,6 +11,7 @@ from exporter.core.connector import key_name_findings
 from exporter.core.names import is_same_server, vault_host
 from exporter.core.quoting import sql_name
 from exporter.core.secrets import mask
+from exporter.core.values import grouped
 from exporter.sqlserver.document import KeyVersion, RegistryUri, key_version, thumbprint_of
 from exporter.sqlserver.instance import (
     EKM_OPTION,
@@ -304,12 +305,13 @@ GroupKeys = Mapping[tuple[str, str], Mapping[str, str]]  # by group and database
 
 def keys_of_groups(instances: Iterable[Instance]) -> GroupKeys:
     """Return the thumbprint of each database of a group, as each replica shows it."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for instance in instances:
-        for database in instance.databases:
-            if database.ag and database.thumbprint:
-                found.setdefault((database.ag.lower(), database.name), {})[instance.server_name] = database.thumbprint
-    return found
+    found = grouped(
+        ((one.ag.lower(), one.name), (instance.server_name, one.thumbprint))
+        for instance in instances
+        for one in instance.databases
+        if one.ag and one.thumbprint
+    )
+    return {database: dict(thumbprints) for database, thumbprints in found.items()}
 
 
 def _report_missing_keys(instance: Instance, known: GroupKeys, findings: Findings) -> None:
@@ -426,9 +428,7 @@ def _usages(instance: Instance, uris: KeyUris, findings: Findings) -> Iterable[U
     _report_databases(instance, findings)
     used = {key.thumbprint for key in used_keys(instance)}
     hidden = [one for one in instance.databases if one.hidden]
-    protected: dict[str, list[Database]] = {}
-    for one in instance.databases:
-        protected.setdefault(one.thumbprint, []).append(one)
+    protected = grouped((one.thumbprint, one) for one in instance.databases)
     for key in instance.keys:
         if key.thumbprint not in used:
             findings.note(

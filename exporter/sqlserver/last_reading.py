@@ -18,6 +18,7 @@ from typing import Any, Final
 from exporter.config.settings import SqlServer
 from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.secrets import hide
+from exporter.core.values import grouped
 from exporter.sqlserver.calls import CALLS, SIGNERS, TRACE, with_earlier_calls
 from exporter.sqlserver.document import (
     BACKUP_MESSAGES,
@@ -303,9 +304,7 @@ def _fingerprints(later: Document) -> dict[str, dict[str, str]]:
     good = {name: found for name, found in later.sections.items() if is_good(later, name)}
     rows = defaultdict[str, tuple[Row, ...]](tuple, good)
     columns = ("dll_path", "version", "is_enabled")
-    signers = defaultdict[str, list[str]](list)
-    for row in (each for each in rows[CREDENTIALS] if each.get("provider")):
-        signers[str(row.get("provider"))].append(str(row.get("name")))
+    signers = grouped((str(row.get("provider")), str(row.get("name"))) for row in rows[CREDENTIALS] if row.get("provider"))
     options = [str(row.get("value_in_use"))[:64] for row in rows["configurations"] if row.get("name") == EKM_OPTION]
     values = {
         "provider": {str(row.get("name")): _digest([row.get(column) for column in columns]) for row in rows["providers"]},

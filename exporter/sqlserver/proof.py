@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from exporter.core.durations import clock_text, known_time, span_text
+from exporter.core.values import grouped
 from exporter.knowledge.code_row import Category, ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.calls import DECRYPT
@@ -233,11 +234,9 @@ def key_uses(reading: SqlServerReading) -> Mapping[str, tuple[KeyUse, ...]]:
         {} if instance is None else {one.name: one.thumbprint for one in instance.databases if one.thumbprint and not one.hidden}
     )
     set_at = {printable(str(row.get("database"))): cell_time(row, "set_utc") for row in rows(reading, "opened")}
-    found: dict[str, list[KeyUse]] = {}
-    for use in (*_openings(reading), *finished_backups(reading)):
-        if (key := keys.get(use.database)) is not None:
-            found.setdefault(key, []).append(use._replace(set_at=set_at.get(use.database)))
-    return {key: tuple(uses) for key, uses in found.items()}
+    uses = [use for use in (*_openings(reading), *finished_backups(reading)) if use.database in keys]
+    found = grouped((keys[use.database], use._replace(set_at=set_at.get(use.database))) for use in uses)
+    return {key: tuple(those) for key, those in found.items()}
 
 
 def _openings(reading: SqlServerReading) -> Iterator[KeyUse]:

@@ -16,6 +16,7 @@ from msgspec import convert
 
 from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.names import ServerNames, server_name, server_names_at
+from exporter.core.values import grouped
 from exporter.sqlserver.document import (
     CHANGES,
     MESSAGE,
@@ -112,10 +113,8 @@ def contested_addresses(readings: Iterable[SqlServerReading]) -> frozenset[str]:
     One of them keeps the names: that of the configuration, else the one that was asked under its host. None hides another.
     """
     every = tuple(readings)
-    addresses, by_name = {each.address.casefold() for each in every}, dict[str, list[SqlServerReading]]()
-    named = [each for each in every if each.sql_instance]
-    for each in named:
-        by_name.setdefault(server_name({"sql_instance": each.sql_instance, "host": each.host}).casefold(), []).append(each)
+    addresses, named = {each.address.casefold() for each in every}, [each for each in every if each.sql_instance]
+    by_name = grouped((server_name({"sql_instance": each.sql_instance, "host": each.host}).casefold(), each) for each in named)
     # An address stands for unknown names.
     found = {each.address for each in named if each.sql_instance.casefold() in addresses - {each.address.casefold()}}
     for same in by_name.values():

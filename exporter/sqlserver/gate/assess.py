@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 import msgspec
 
 from exporter.core.durations import ago, known_time, moment, write
 from exporter.core.quoting import sql_name
-from exporter.core.values import CredentialKind, Vantage, key_operations_limit
+from exporter.core.values import CredentialKind, Vantage, grouped, key_operations_limit
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.gate.conditions import ExporterState, GateReason, TargetState, reason
 from exporter.sqlserver.gate.dependencies import (
@@ -137,7 +138,9 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         *replicas.reasons,
     ]
 
-    own, peers = _by_server((*of_servers.items(), *gaps.items())), _by_client(every, proofs)
+    own = grouped((server, each) for each, servers in (*of_servers.items(), *gaps.items()) for server in servers)
+    # What is proven of all SQL Servers of each client.
+    peers = grouped((client, one.place) for one in every if one.place in proofs for client in one.clients)
     readiness = list[RestartReadiness]()
     for one, suffix in (*((each, "") for each in dependencies), *((each, _MOVED) for each in moved)):
         vault = (
@@ -157,7 +160,9 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             proof=proof,
             question=question,
             now=now,
-            peers=tuple({place: each for client in one.clients for place, each in peers.get(client, {}).items()}.values()),
+            peers=tuple(
+                proofs[place] for place in dict.fromkeys(chain.from_iterable(peers.get(each, ()) for each in one.clients))
+            ),
             replicas=tuple(
                 each.reading
                 for each in by_server.values()
@@ -187,7 +192,6 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             several=several,
         )
     ]
-    unproven = [one.usage for one in (*dependencies, *moved) if question.vault_side and one.place not in proofs]
     found = dict.fromkeys(
         (
             *reasons,
@@ -195,7 +199,12 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             *(each for those in unmatched.values() for each in those),
             *(each for each in lacking if each.known or not question.vault_side),
             *target_reasons(dependencies, proofs, question, now, several=several),
-            *(each for usage in unproven for each in start_reasons(usage, question)),
+            *(
+                each
+                for one in (*dependencies, *moved)
+                if question.vault_side and one.place not in proofs
+                for each in start_reasons(one.usage, question)
+            ),
             *target_reasons(moved, {}, question, now, several=several, suffix=_MOVED),
             *doubtful,
             *against,
@@ -242,24 +251,6 @@ def _is_accepted(each: GateReason, question: Question) -> bool:
     return not each.known and bool(each.server) and each.evidence in rows
 
 
-def _by_server(of_servers: Iterable[tuple[GateReason, Iterable[str]]]) -> dict[str, list[GateReason]]:
-    """Return the reasons that each server as a whole has."""
-    found: dict[str, list[GateReason]] = {}
-    for each, servers in of_servers:
-        for server in servers:
-            found.setdefault(server, []).append(each)
-    return found
-
-
-def _by_client(every: Iterable[Dependency], proofs: Proofs) -> dict[str, dict[tuple[str, str], ServerProof]]:
-    """Return what is proven of all SQL Servers of each client."""
-    found: dict[str, dict[tuple[str, str], ServerProof]] = {}
-    for one in every:
-        for client in one.clients if one.place in proofs else ():
-            found.setdefault(client, {})[one.place] = proofs[one.place]
-    return found
-
-
 def _ready_hosts(one: Dependency, states: Iterable[ExporterState]) -> Iterator[str]:
     """Yield the computers whose exporter has a ready target of a key for a server."""
     named = {(target.name, target.vault, target.key_name, target.key_version) for target in one.targets}
@@ -271,10 +262,7 @@ def _ready_hosts(one: Dependency, states: Iterable[ExporterState]) -> Iterator[s
 
 def _contested(known: Iterable[KnownInstance]) -> dict[GateReason, list[str]]:
     """Return a reason for each name that addresses of several servers may answer, with these servers."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for one in known:
-        if one.contested:
-            found.setdefault(one.contested, []).append(one.server)
+    found = grouped((one.contested, one.server) for one in known if one.contested)
     return {
         reason(
             "server_contested",
@@ -352,11 +340,8 @@ def target_reasons(
 
     With `several` exporters, the text names this one. `suffix` is of the servers' names in texts.
     """
-    found: dict[int, tuple[TargetState, list[Dependency]]] = {}
-    for dependency in dependencies:
-        for target in dependency.targets:
-            found.setdefault(id(target), (target, []))[1].append(dependency)
-    for target, those in found.values():
+    found = grouped((id(target), (target, one)) for one in dependencies for target in one.targets)
+    for target, those in ((pairs[0][0], [one for _, one in pairs]) for pairs in found.values()):
         about = {
             "target": target.name,
             "where": _where(target, several=several),

@@ -15,7 +15,7 @@ import msgspec
 from exporter.core import json
 from exporter.core.durations import moment, unix_time
 from exporter.core.names import is_same_host
-from exporter.core.values import Vantage
+from exporter.core.values import Vantage, grouped
 from exporter.knowledge.verdict import vantage_text
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.gate.conditions import ExporterState, GateReason, Moment, Shown, TargetState, reason, shown
@@ -26,6 +26,7 @@ from exporter.sqlserver.reading import SqlServerReading, reading_from
 
 Requested = Mapping[str, ExporterState | GateReason]  # by URL
 TargetsByKey = Mapping[KeyVersion, Sequence[TargetState]]
+_Disagreement = tuple[tuple[str, str, str], str]  # key and the two verdicts; server
 
 
 def answering(instance: Instance, states: Sequence[ExporterState]) -> tuple[ExporterState, ...]:
@@ -81,11 +82,9 @@ def failures(requested: Requested, chosen: Sequence[Instance], now: float) -> It
 
 def targets_by_key(states: Iterable[ExporterState]) -> TargetsByKey:
     """Return the targets of each key version; an empty version is unknown."""
-    found: dict[KeyVersion, list[TargetState]] = {}
-    for state in states:
-        for target in state.targets:
-            found.setdefault(KeyVersion(target.vault, target.key_name, target.key_version or ""), []).append(target)
-    return found
+    return grouped(
+        (KeyVersion(each.vault, each.key_name, each.key_version or ""), each) for one in states for each in one.targets
+    )
 
 
 def compared(dependencies: Iterable[Dependency], targets: TargetsByKey) -> tuple[list[GateReason], list[str]]:
@@ -93,24 +92,24 @@ def compared(dependencies: Iterable[Dependency], targets: TargetsByKey) -> tuple
 
     The second list are notes on the reverse.
     """
-    against: dict[tuple[str, str, str], list[str]] = {}
-    despite: dict[tuple[str, str, str], list[str]] = {}
+    against, despite = list[_Disagreement](), list[_Disagreement]()
     for one in dependencies:
         own = {target.url for target in one.targets}
         same_key = targets.get(one.usage.version, ()) if one.targets else ()
         others = [target for target in same_key if target.url not in own and lists(target, one.usage.instance)]
         if all(target.ready for target in one.targets):
-            for target in (each for each in others if each.ready is False):
-                against.setdefault((one.key, _verdict(one.targets[0]), _verdict(target)), []).append(one.server)
+            against += [
+                ((one.key, _verdict(one.targets[0]), _verdict(each)), one.server) for each in others if each.ready is False
+            ]
         refused = [target for target in one.targets if target.ready is False]
-        for working in [each for each in others if each.ready and refused][:1]:
-            despite.setdefault((one.key, _verdict(refused[0]), _verdict(working)), []).append(one.server)
+        working = [each for each in others if each.ready and refused][:1]
+        despite += [((one.key, _verdict(refused[0]), _verdict(each)), one.server) for each in working]
     return [
         reason("exporters_disagree", key=key, own=own, other=other, servers=listed(servers))
-        for (key, own, other), servers in against.items()
+        for (key, own, other), servers in grouped(against).items()
     ], [
         shown(f"exporters disagree on {key} for {listed(servers)}: {own}, which counts; {other}")
-        for (key, own, other), servers in despite.items()
+        for (key, own, other), servers in grouped(despite).items()
     ]
 
 

@@ -9,7 +9,7 @@ from functools import reduce
 
 from exporter.core.durations import ago, known_time, moment
 from exporter.core.names import is_same_server
-from exporter.core.values import Vantage
+from exporter.core.values import Vantage, grouped
 from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
 from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, ExporterState, GateReason, TargetState
 from exporter.sqlserver.instance import Instance, identity_of, instance_of, instances_of
@@ -295,9 +295,7 @@ def _add(found: list[KnownInstance], new: KnownInstance) -> None:
 
 def _contested(found: Sequence[KnownInstance]) -> Iterator[tuple[str, ...]]:
     """Yield of each instance the addresses that answer its name, if another one may be of another server; else none."""
-    by_name = dict[str, list[KnownInstance]]()
-    for each in found:
-        by_name.setdefault(identity_of(each.document).name, []).append(each)
+    by_name = grouped((identity_of(each.document).name, each) for each in found)
     for each in found:
         same = by_name[identity_of(each.document).name]
         others = [other for other in same if _contradict(each, other) and is_same_server(each.key, other.key)]

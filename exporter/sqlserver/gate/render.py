@@ -8,6 +8,7 @@ from typing import Any
 
 from exporter.core.durations import moment
 from exporter.core.secrets import hide
+from exporter.core.values import grouped
 from exporter.knowledge.verdict import NOT_TESTED, vantage_text
 from exporter.sqlserver.gate.assess import percent
 from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, GateReason
@@ -140,9 +141,7 @@ def _headline(answer: Answer) -> str:
 
 
 def _reasons(answer: Answer) -> Iterator[str]:
-    by_fix: dict[tuple[bool, str], list[str]] = {}
-    for one in sorted(answer.reasons, key=lambda each: not each.known):
-        by_fix.setdefault((one.known, one.fix), []).append(one.text)
+    by_fix = grouped(((one.known, one.fix), one.text) for one in sorted(answer.reasons, key=lambda each: not each.known))
     for (known, fix), texts in by_fix.items():
         yield from (f"  - {'' if known else 'not known: '}{text}" for text in texts)
         yield f"    first{f', for these {len(texts)}' if len(texts) > 1 else ''}: {fix}"
