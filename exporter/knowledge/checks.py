@@ -15,7 +15,7 @@ from exporter.core.values import KEY_STEPS, CredentialKind, Step
 from exporter.knowledge.advice import kept, prove_and_switch, reason_actions
 from exporter.knowledge.checks_host import HOST, SQL
 from exporter.knowledge.checks_vault import KEY, NETWORK, SIGN_IN, Actions, Check, CheckOutcome, FailureMoment
-from exporter.knowledge.code_row import DO_NOT_RESTART, REPEAT
+from exporter.knowledge.code_row import DO_NOT_RESTART, REPEAT, STAGE_SECRET, TEST_SECRET
 from exporter.knowledge.codes import BY_CODE
 from exporter.knowledge.names import HSM_DOMAIN, Names, fill_names
 from exporter.knowledge.reason_row import Refused
@@ -92,6 +92,8 @@ def check_actions(
     if outcome is CheckOutcome.WARN and reason in _EXPIRED and names.staged is not None:
         return prove_and_switch(names)
     of_reason = () if reason is None else reason_actions(reason, step, names)
+    if outcome is CheckOutcome.WARN and reason in _EXPIRED:
+        of_reason = tuple(STAGE_SECRET if each == TEST_SECRET else each for each in of_reason)
     return of_reason or _row_actions(check, names) or (() if code is None else BY_CODE[code].actions)
 
 

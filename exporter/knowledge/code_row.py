@@ -340,6 +340,11 @@ KEEP_CREDENTIAL = "Change no credential in Entra ID and none in SQL Server until
 REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem`"
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 NEW_SECRET = f"Create a new secret and keep the old one: {RESET}."
+TEST_SECRET = for_dba(
+    "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
+)
+# While the present secret works, so that the exporter keeps testing that one too.
+STAGE_SECRET = for_dba("Stage it as `next_credential`, so that the exporter tests it: `ekm-exporter docs rollover`.")
 # The script takes name and IDENTITY of each credential from SQL Server, so it is right for credentials of several vaults too.
 WRITE_SECRET = (
     for_dba(

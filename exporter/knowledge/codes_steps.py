@@ -16,6 +16,7 @@ from exporter.knowledge.code_row import (
     SET_ONLINE,
     SHOW_THE_SERVER,
     SUPPORT,
+    TEST_SECRET,
     USE_ITS_TENANT,
     WITHOUT_THE_KEY,
     WITHOUT_WRAP,
@@ -120,9 +121,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         actions=(
             IF_PROBE_SUCCEEDS,
             NEW_SECRET,
-            for_dba(
-                "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
-            ),
+            TEST_SECRET,
             *WRITE_SECRET,
             DO_NOT_RESTART,
             SET_ONLINE,

@@ -27,6 +27,7 @@ from exporter.sqlserver.proof import (
     GAPS,
     OLDEST,
     KeyUse,
+    ReportedCode,
     ServerProof,
     finished_backups,
     key_uses,
@@ -490,10 +491,16 @@ def _unfailed(case: NodeKey) -> Iterator[GateReason]:
             codes=named,
             since=clock_text(max(min(each.first_at for each in codes or failed), since), case.now),
             failed=", and backups fail" if failed else "",
-            code=next((each.code for each in codes), ""),
+            code=_explained(codes, ready=ready),
             although=", although the vault side is ready" if ready else "",
             logs=meanwhile([server], case.now),
         )
+
+
+def _explained(codes: Sequence[ReportedCode], *, ready: bool) -> str:
+    """Return what `explain` has the repair of: with a ready target a refused secret is SQL Server's own, and needs no new one."""
+    code = codes[0].code if codes else ""
+    return "401" if ready and code == "3303" else code
 
 
 def _log(case: NodeKey) -> Iterator[GateReason]:

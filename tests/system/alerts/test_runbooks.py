@@ -71,7 +71,7 @@ def section(text: str, name: str) -> str:
 
 @every_runbook
 def test_runbook_has_its_title_and_sections_in_order(runbook):
-    headings = re.findall(r"^(#+) (.+)$", prose(runbook.read_text()), re.MULTILINE)
+    headings = re.findall(r"^(#+) (?!If )(.+)$", prose(runbook.read_text()), re.MULTILINE)  # the second case of a section: ### If
     assert headings == [("#", runbook.stem), *(("##", name) for name in SECTIONS)]
     assert all(section(runbook.read_text(), name).strip() for name in SECTIONS)
 

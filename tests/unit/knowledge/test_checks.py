@@ -144,6 +144,8 @@ def test_proven_staged_credential_is_the_fix_of_a_refused_one(check, kind):
 def test_credential_that_expires_soon_gets_a_new_secret_first():
     lines = fix("credential_expiry", WARN, code=3303, reason=Reason.SECRET_EXPIRED)
     assert lines[1] == "  az ad app credential reset --id CLIENT_ID --append"
+    assert lines[2:4] == ("Stage it as `next_credential`, so that the exporter tests it:", "  ekm-exporter docs rollover")
+    assert "client_secret_file" not in " ".join(lines)
     assert "  ekm-exporter script alter-credential.sql" in lines
     assert "SET ONLINE" not in " ".join(lines)
 

@@ -104,6 +104,8 @@ CASES = {
         ("it is no number", reading(backups=[backup("19:00", second_seconds="3600")]), ["inventory_gap"]),
         ("a line without a time", reading(errors=[{"code": "3303", "lines": 1}]), ["inventory_gap"]),
         ("a start without a time", reading(start=[{"started_utc": "soon"}]), ["inventory_gap"]),
+        ("it is true", reading(backups=[backup("19:00", gaps=3, second_seconds=True)]), ["inventory_gap", "proof_old"]),
+        ("a flag of 2", reading(providers=[sections_of()["providers"][0] | {"is_enabled": 2}]), ["inventory_gap"]),
         ("no row of the providers", reading(providers=[]), ["inventory_gap", "inventory_gap"]),
         ("no fingerprints", reading(changes=None), ["inventory_gap", "credential_not_proven"]),
     ],
@@ -575,6 +577,14 @@ def test_node_is_proven_by_an_exporter_there_or_vouched_for():
     assert "accepted (nodes@n2): SQLPRD01V\\SQLPRD01 may move to n2" in as_text(found)
     assert [each["evidence"] for each in as_json(found)["accepted"]] == ["nodes"]
     assert conditions(of(read, rows=[OF_CLUSTER], accepted=(("nodes", "n3"), ("read", "n2")))) == ["node_not_proven"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "named"), [([OF_APP], "3303", "401"), ([OF_APP], "3077", "3077"), ([FAILING], "3303", "3303")]
+)
+def test_ready_target_leads_a_refused_secret_to_that_of_sql_server(rows, code, named):
+    fixes = {each.condition: each.fix for each in of(reading(errors=[error(code, "19:10:00")]), rows=rows).reasons}
+    assert f"ekm-exporter explain {named} has the repair" in fixes["backups_fail"]
 
 
 def test_known_objection_cannot_be_accepted():
