@@ -10,7 +10,9 @@ import msgspec
 
 from exporter.core.durations import ago, known_time, moment, write
 from exporter.core.quoting import sql_name
-from exporter.core.values import CredentialKind, Vantage, grouped, key_operations_limit
+from exporter.core.values import CredentialKind, Step, Vantage, grouped, key_operations_limit
+from exporter.knowledge.reason_row import Refused
+from exporter.knowledge.reasons import refusing
 from exporter.knowledge.verdict import WHY
 from exporter.sqlserver.gate.conditions import ExporterState, GateReason, TargetState, reason
 from exporter.sqlserver.gate.dependencies import (
@@ -53,6 +55,7 @@ from exporter.sqlserver.reading import known_instance
 Proofs = Mapping[tuple[str, str], ServerProof]  # by server and thumbprint
 _OTHER_IDENTITY = ("identity_of_another_host",)  # a managed identity, probed from another host than its own
 _NEVER_EXPIRE = (CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY)
+_EXPIRED = tuple(refusing(Refused.EXPIRED_CREDENTIAL))  # for any value of an exporter, hashable or not
 _MOVED = " (a replica that does not restart)"
 
 
@@ -388,7 +391,9 @@ def _history_reasons(target: TargetState, question: Question, about: Mapping[str
     if expiry is None and target.credential_type not in _NEVER_EXPIRE:
         yield reason("expiry_unknown", **about)
     elif expiry is not None and expiry - at <= question.window:
-        expires = "expires" if expiry > at else "expired"
+        expires = "expires at" if expiry > at else "expired at"
+        if target.step == Step.TOKEN and target.reason in _EXPIRED:  # then the time is that of the first refusal
+            expires = "is refused as expired since"
         yield reason("credential_expires", expires=expires, at=moment(expiry), window=write(question.window), **about)
 
 

@@ -199,7 +199,7 @@ CONDITIONS: Mapping[Condition, ConditionText] = {
         "target {target}{where} is ready, but was not at {at}, less than {ready_for} ago; needed by {servers}",
         "Find the cause in the target's history (page /targets/{target}), and wait until the target was ready for {ready_for}"),
     "credential_expires": ConditionText(True, "vault",
-        "credential {credential} of target {target}{where} {expires} at {at}, the limit is {window} from now; needed by {servers}",
+        "credential {credential} of target {target}{where} {expires} {at}, the limit is {window} from now; needed by {servers}",
         "Roll the secret over before the restart: ekm-exporter docs rollover",
         "the credential of a target expires within `--window`"),
     "restart_throttles": ConditionText(True, "requests",

@@ -84,6 +84,8 @@ def test_reason_names_target_servers_and_failure():
     )
     assert found.fix == "ekm-exporter probe contoso-key0 --config.file FILE, then follow its lines under do"
     assert "expired at 2026-11-26T19:59:59.000Z" in answer(row(credential_expires_at=time_of(NOW - 1))).reasons[0].text
+    refused = row(credential_expires_at=time_of(NOW - 1), vault_side_ready=False, step="token", reason="secret_expired")
+    assert "tde of target contoso-key0 is refused as expired since 2026-11-26T19:59:59.000Z" in answer(refused).reasons[1].text
 
 
 NO_ANSWER = {"vault_side_ready": None, "ready_since": None, "last_unwrap": None}
