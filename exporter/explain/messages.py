@@ -110,7 +110,7 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
             "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
             f"For LOG_BACKUP: {STOP_WRITERS[0].lower()}{STOP_WRITERS[1:]}, as loads, index rebuilds and deletes. This needs no vault.",
             "In an availability group, back up the log on a replica that still gets the key: that frees the log of all.",
-            f"{_PROBE} If it fails, mend the vault side as its code says. Then back up the log. That ends the fault: `log_reuse_wait_desc` becomes NOTHING.",
+            f"{_PROBE} If it fails, mend the vault side as its code says. Then back up the log. The fault ends when the used part of the log falls: `DBCC SQLPERF(LOGSPACE);`.",
             "Free disk, raise `MAXSIZE` or add an .ldf file only if startup trace flag 15025 is on, or SQL Server gets its key again: new virtual log files need it.",
             "For ACTIVE_TRANSACTION or AVAILABILITY_REPLICA, the vault is not the cause: find the open transaction with `DBCC OPENTRAN;`, or the replica that lags.",
             "Until a log backup succeeds, do not restart or fail over SQL Server, and do not shrink the log. Never switch the recovery model: that breaks the chain of log backups.",
@@ -364,6 +364,9 @@ _REWRITE = (
     "Write the credential again, with the statements of `ekm-exporter script alter-credential.sql`: it keeps each IDENTITY. "
     "The secret is the client id without hyphens, then the secret's value."
 )
+_LEAVE_IDENTITY = (
+    "make a credential with a client secret, and exchange it at the key's login: `ekm-exporter docs managed-identity`."
+)
 _HALF_UPGRADE = "A connector upgrade is incomplete."
 _CODE_NAMES_CAUSE = "The provider code in the message names the cause."
 
@@ -394,7 +397,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "The DLL is not at the path in `sys.cryptographic_providers`, or the service account cannot read it.",
         ),
         actions=(
-            "Read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
+            "An administrator of the host is needed. First read the error log: `EXEC sys.sp_readerrorlog 0, 1, N'library';`.",
             _SHOW_PROVIDERS,
             f"Show the runtimes: `{SHOW_RUNTIME}`.",
             "If the x64 runtime is missing: download `vc_redist.x64.exe` of 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or `vcredist_x64.exe` of 2013 with id=40784 there.",
@@ -567,7 +570,10 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             "The credential has IDENTITY = 'Managed Identity', and this SQL Server does not support that for EKM.",
         ),
         actions=(
-            "With IDENTITY = 'Managed Identity', change no secret. It needs the connector of November 2024, and 2022 CU17 on an Azure VM or 2025 on Azure Arc.",
+            (
+                "With IDENTITY = 'Managed Identity', change no secret. It needs the connector of November 2024, and 2022 CU17 on an Azure VM or 2025 on Azure Arc. "
+                f"Without these, {_LEAVE_IDENTITY}"
+            ),
             "Test the string of a secret first, in the exporter's secret file: `ekm-exporter probe TARGET`.",
             _REWRITE,
             "Do the same for every other credential and linked server: their secrets are lost too.",
@@ -618,7 +624,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
         actions=(
             (
                 "For EKM, a managed identity needs SQL Server 2022 CU17 or later on an Azure VM, or SQL Server 2025 on Azure Arc. SQL Server 2022 on Arc supports none: "
-                "write a client secret with `ekm-exporter script alter-credential.sql`."
+                f"{_LEAVE_IDENTITY}"
             ),
             "On an Azure VM, the first command below assigns an identity, and the second shows its principal id.",
             for_identity(

@@ -224,7 +224,7 @@ ASSIGN_ROLE = (
     f'`az role assignment create --role "Key Vault Crypto Service Encryption User" {ASSIGNEE} --scope VAULT_ID/keys/KEY`'
 )
 RECOVER_VAULT = for_vault(
-    "Recover a deleted vault before its `scheduledPurgeDate`: `az keyvault recover --name VAULT`. After it, restore the key's backup elsewhere."
+    "Recover a deleted vault: `az keyvault recover --name VAULT`. If its `scheduledPurgeDate` has passed, restore the key's backup into another vault."
 )
 _LOST_ROLES = "A recovered vault has lost its roles"
 ROLES_OF_RECOVERED = for_dba(f"{_LOST_ROLES}. The command that assigns one: `ekm-exporter explain forbidden_rbac`.")
@@ -341,7 +341,7 @@ REGISTER = "`az ad app credential reset --id CLIENT_ID --append --cert @CERTIFIC
 RESET = "`az ad app credential reset --id CLIENT_ID --append`"
 NEW_SECRET = f"Create a new secret and keep the old one: {RESET}."
 TEST_SECRET = for_dba(
-    "Test it first: give it to the exporter, in `client_secret_file` or `client_secret_env`, then run `ekm-exporter probe TARGET`."
+    "Test it first: give it to the exporter (`secret_file`, `client_secret_file` or `client_secret_env`), then run `ekm-exporter probe TARGET`."
 )
 # While the present secret works, so that the exporter keeps testing that one too.
 STAGE_SECRET = for_dba("Stage it as `next_credential`, so that the exporter tests it: `ekm-exporter docs rollover`.")
@@ -351,7 +351,7 @@ WRITE_SECRET = (
         "On every replica, write the secret with `sqlcmd`, as the first lines of this script show: `ekm-exporter script alter-credential.sql`."
     ),
     for_dba(
-        "The secret there is the client id without hyphens, then its value: at most 120 characters. Per node, 2 hours later: `ekm-exporter script prove.sql`."
+        "The secret there is the client id without hyphens, then its value. Repeat a log backup at once, and 2 hours later run `ekm-exporter script prove.sql`."
     ),
 )
 
@@ -372,7 +372,6 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "SECRET_FILE": "path in the configuration",
         "VAULT": "name of the vault: credential_identity in sys.credentials",
         "VAULT_ID": "output of az keyvault show --name VAULT --query id",
-        "OTHER_PERMISSIONS": "the principal's other key permissions; leave it out if there are none",
         "OTHER_OPERATIONS": "the key's other permitted operations; leave it out if there are none",
         "NEW_EXPIRY": "the new date, such as 2027-06-30T00:00:00Z",
         "SUBSCRIPTION": "name or id of the vault's subscription: az account list --output table",

@@ -176,7 +176,7 @@ ENGINE: tuple[ConnectorError, ...] = (
             ),
             *WRITE_SECRET,
             for_dba(
-                "Then repeat a log backup. If it succeeds, the fault is over. Do not restart or fail over SQL Server before that."
+                "If the log backup succeeds, the fault is over: do not wait for `prove.sql`. Until then, do not restart or fail over SQL Server."
             ),
         ),
         unobservable_because="It is an HTTP status, not a code. A probe reports this failure as 3303.",
@@ -287,7 +287,7 @@ INPUTS: tuple[ConnectorError, ...] = (
             "After a failover the other node has no copy, because the cluster lacks a registry checkpoint.",
         ),
         actions=(
-            "On the SQL Server host, run `ekm-exporter doctor TARGET`: the line `Registry rights` names the account that lacks the right.",
+            "An administrator of the host is needed. On the host, run `ekm-exporter doctor TARGET`: `Registry rights` names the account without the right.",
             "Without the exporter on that host, find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
             "On every node, as an administrator, run the commands below but the last three, with that account as `$account`: they give it Full Control.",
             "On a failover cluster only, run the last three too, with your SQL Server resource as `$resource`: they add a registry checkpoint.",

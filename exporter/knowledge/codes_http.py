@@ -351,7 +351,7 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
             "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
         ),
         actions=(
-            "List deleted vaults in each of your subscriptions: `az keyvault list-deleted`. There: forward this to the vault team. Else: network team.",
+            "List deleted vaults per subscription: `az keyvault list-deleted`. If it is there, forward this to the vault team; else to the network team.",
             "On the SQL Server host, run `Resolve-DnsName HOST`. If other vaults resolve there, only this record is missing.",
             RECOVER_VAULT,
             ROLES_OF_RECOVERED,

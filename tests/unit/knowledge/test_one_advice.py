@@ -166,7 +166,7 @@ def test_reasons_name_no_place_that_only_one_reader_knows():
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByPolicy"), "forbidden_policy", "vault", "Show the present permissions"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByFirewall"), "forbidden_firewall", "vault", "On each SQL Server host, see whether"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="KeyDisabled"), "key_disabled", "vault", "Enable the key version"),
-        (Step.CHALLENGE, Facts(fault=Fault.DNS_NOT_FOUND), "dns_not_found", "network", "List deleted vaults in each of your subscriptions: `az keyvault list-deleted`. There: forward this to the vault team"),
+        (Step.CHALLENGE, Facts(fault=Fault.DNS_NOT_FOUND), "dns_not_found", "network", "List deleted vaults per subscription: `az keyvault list-deleted`. If it is there, forward this to the vault team"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=429), "throttled", "vault", "Who calls?"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=502), "server_error", "vault", "Check Azure's status page"),
         (Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=502, has_page=True), "server_error", "network", "Show the connection and its response"),
