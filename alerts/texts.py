@@ -24,8 +24,9 @@ _FILLED: Final = re.compile(r"(\w+)=(?:%q|~'\(%s\)\?')")
 # Throttling comes in waves: a probe between two of them succeeds.
 _QUIET: Final = "ten minutes pass without 429; then repeat the log backups"
 # One sentence for all targets of a page, of which some may show nothing about databases.
-_PROOF: Final = "It is over when a probe succeeds and each node makes a log backup; after ALTER CREDENTIAL, prove.sql shows it two hours later."
-_DO_NOT: Final = f"Not known for a canary, an unpinned target or another host's identity. {DO_NOT_RESTART} {_PROOF}"
+# In a group one node alone makes log backups.
+_OVER: Final = "It is over when a probe succeeds and a log backup finishes; two hours after ALTER CREDENTIAL, prove.sql on each node proves the new secret."
+_DO_NOT: Final = f"Not known for a canary, an unpinned target or another host's identity. {DO_NOT_RESTART}"
 
 
 def _query(query: str) -> str:
@@ -96,8 +97,8 @@ _TEXTS: Final[Mapping[str, str]] = {
     "REFUSED_FAILURES": _paged("refused"),
     "EXPIRED_FAILURES": _paged("expired"),
     "TURNED_AWAY_FAILURES": _paged("turned_away"),
-    "CAREFUL": f"{WITHOUT_THE_KEY} {_DO_NOT}",
-    "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}".replace("a probe succeeds", _QUIET),
+    "CAREFUL": f"{WITHOUT_THE_KEY} {_DO_NOT} {_OVER}",
+    "CAREFUL_WHILE": f"{WHILE_IT_LASTS} {_DO_NOT}".replace("a probe succeeds", _QUIET) + " It is over when these finish.",
     "FROM_THEN_ON": WITHOUT_THE_KEY.replace("Now: ", "From then on: ", 1),
     "SERVERS": _servers("{target=%q,vault=%q}[@{HOLD}])"),
     "CREDENTIAL_SERVERS": _servers(

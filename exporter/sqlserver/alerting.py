@@ -334,7 +334,7 @@ class FirstAction(NamedTuple):
 
 _NAMED_ACTIONS: Final = (Category.IDENTITY, Category.NETWORK, Category.PERMISSION, Category.HOST)
 _OVER: Final = {
-    "backups": "a log backup finishes; after ALTER CREDENTIAL, one that begins two hours later: `ekm-exporter script prove.sql` makes one",
+    "backups": "a log backup finishes; two hours after ALTER CREDENTIAL, `ekm-exporter script prove.sql` proves the new secret",
     "closed": "sys.databases shows ONLINE",
     "log": "a log backup finishes, and the log has room",
 }

@@ -41,7 +41,7 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
     text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
     assert (
-        "3 vaults refuse credential sql. First: undo what their subscription shows: az monitor activity-log list --offset 6h. The last"
+        "3 vaults refuse credential sql. First: undo what this shows: az monitor activity-log list --namespace Microsoft.KeyVault --max-events 1000. The last"
         in text
     )
     assert re.search(
@@ -106,15 +106,21 @@ def test_ticket_before_the_date_has_the_time_left(tmp_path, days, vaults, left):
 @pytest.mark.parametrize(
     ("series", "values", "kind", "never", "date"),
     [
-        ("ekm_key_rotation_pending", "1x40", "rotation (newer version); nothing fails yet. Acts: DBA", "backup|14 days", ""),
+        (
+            "ekm_key_rotation_pending",
+            "1x40",
+            "has an open rotation (newer version); nothing fails yet. Acts: DBA",
+            "backup|14 days",
+            "",
+        ),
         (
             "ekm_key_expiry_timestamp_seconds",
             "777600x40",
-            "rotation (expires soon); nothing fails yet. Acts: DBA",
+            "has an open rotation (expires soon); nothing fails yet. Acts: DBA",
             "backup",
             "The pinned version expires 1970-01-10 00:00:00 +0000 UTC: rotate before that, today if under 14 days.",
         ),
-        ("ekm_key_backup_timestamp_seconds", "-20000000x40", "new backup", "rotat|pin|14 days", ""),
+        ("ekm_key_backup_timestamp_seconds", "-20000000x40", "needs a new backup", "rotat|pin|14 days", ""),
     ],
 )
 def test_ticket_of_a_key_has_the_care_that_is_due(*, tmp_path, series, values, kind, never, date):
@@ -127,7 +133,7 @@ def test_ticket_of_a_key_has_the_care_that_is_due(*, tmp_path, series, values, k
         scrape=60,
     )
     text = rendered([case], tmp_path)["EkmKeyCareDue"]
-    assert text["description"].startswith(f"t-0: the key needs a {kind}. First: ")
+    assert text["description"].startswith(f"t-0: the key {kind}. First: ")
     assert not re.search(never, text["description"])
     assert text.get("date", "") == date
 
