@@ -330,8 +330,8 @@ KEY: tuple[Check, ...] = (
         actions=(
             "The connector does not need `list`. Under access policies, it can be added.",
             (
-                "Add to the command every other permission that the application has, because it replaces them all: "
-                "`az keyvault set-policy --name VAULT --object-id OBJECT_ID --key-permissions get list wrapKey unwrapKey`."
+                "Name every permission that the application needs, because this replaces them all: "
+                "`az keyvault set-policy --name VAULT --object-id OBJECT_ID --key-permissions get list wrapKey unwrapKey OTHER_PERMISSIONS`."
             ),
             FIND_OBJECT_ID,
         ),

@@ -372,6 +372,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "SECRET_FILE": "path in the configuration",
         "VAULT": "name of the vault: credential_identity in sys.credentials",
         "VAULT_ID": "output of az keyvault show --name VAULT --query id",
+        "OTHER_PERMISSIONS": "the principal's other key permissions; leave it out if there are none",
         "OTHER_OPERATIONS": "the key's other permitted operations; leave it out if there are none",
         "NEW_EXPIRY": "the new date, such as 2027-06-30T00:00:00Z",
         "SUBSCRIPTION": "name or id of the vault's subscription: az account list --output table",

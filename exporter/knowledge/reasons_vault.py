@@ -195,8 +195,8 @@ VAULT: tuple[ReasonRow, ...] = (
         f"Show the present permissions: {_SHOW_POLICIES}.",
         UNDO,
         (
-            "Set those of the principal. The command replaces its key permissions, so add to it the others that the present ones show: `az keyvault set-policy "
-            "--name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey`."
+            "Set those of the principal. The command replaces its key permissions: OTHER_PERMISSIONS are its other ones, if any: `az keyvault set-policy "
+            "--name VAULT --object-id OBJECT_ID --key-permissions get wrapKey unwrapKey OTHER_PERMISSIONS`."
         ),
         FIND_OBJECT_ID,
         *AGAIN,

@@ -182,7 +182,7 @@ def test_host_check_names_the_expected_value(check, expected):
 def test_fix_that_replaces_all_permissions_warns_before(command):
     places = [(lines, place) for lines in EVERY_FIX for place, line in enumerate(lines) if command in line]
     assert places
-    assert [lines for lines, place in places if "replaces" not in lines[place - 1] or " other" not in lines[place - 1]] == []
+    assert [lines for lines, place in places if "replaces" not in lines[place - 1] or " OTHER_" not in lines[place]] == []
 
 
 def test_newest_version_fix_keeps_the_old_key_for_backups():
