@@ -54,7 +54,7 @@ AZ: Final = {
         "monitor account create": "--location --name --resource-group",
         "monitor account show": "--name --resource-group",
         "monitor action-group create": "--action --name --resource-group --short-name",
-        "monitor activity-log list": "--offset --resource-id",
+        "monitor activity-log list": "--max-events --namespace --offset --resource-id",
         "monitor alert-processing-rule create": (  # extension alertsmanagement
             "--name --resource-group --rule-type --schedule-end-datetime --schedule-start-datetime --schedule-time-zone --scopes"
         ),
