@@ -144,7 +144,8 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
     own = grouped((server, each) for each, servers in (*of_servers.items(), *gaps.items()) for server in servers)
     # What is proven of all SQL Servers of each client.
     peers = grouped((client, one.place) for one in every if one.place in proofs for client in one.clients)
-    readiness = list[RestartReadiness]()
+    # A call is shown as a proof, and is no reason for another server: else the order of servers would decide.
+    readiness, shown = list[RestartReadiness](), dict(proofs)
     for one, suffix in (*((each, "") for each in dependencies), *((each, _MOVED) for each in moved)):
         vault = (
             *unmatched.get(one.place, ()),
@@ -176,7 +177,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
             ready_hosts=frozenset(_ready_hosts(one, states)),
         )
         readiness.append(restart_readiness(case, vault))
-        proofs[one.place] = case.proof_with_calls
+        shown[one.place] = case.proof_with_calls
 
     answers = {one.server: answering(one.instance, states) for one in chosen}
     failed = list(failures(requested, instances, now))
@@ -216,7 +217,7 @@ def assess(question: Question, inventory: Inventory | GateReason, requested: Req
         )
     )
     accepted = tuple(each for each in found if _is_accepted(each, question))
-    own_proofs = tuple(each for (server, _), each in proofs.items() if server in answers)
+    own_proofs = tuple(each for (server, _), each in shown.items() if server in answers)
     return Answer(
         question=question,
         at=min((one.at for one in states), default=now),

@@ -527,7 +527,9 @@ def _log(case: NodeKey) -> Iterator[GateReason]:
 def _recent(case: NodeKey) -> Iterator[GateReason]:
     good = case.good_uses
     if good and not any(_is_recent(use, case) for use in good):
-        last = max(good, key=lambda use: use.at)
+        # A start or a call of late is no proof once backups stopped: then the last of these is too old.
+        old = [[use for use in uses if case.at - use.at > _oldest(use, case.question)] for uses in (good, case.uses)]
+        last = max(old[0] or old[1], key=lambda use: use.at)
         yield reason(
             "proof_old",
             server=case.server,

@@ -524,6 +524,27 @@ def test_instance_elsewhere_that_is_not_read_of_late_may_have_another_secret(age
     assert conditions(of(reading(), elsewhere, rows=rows, instances=("N1\\SQLPRD01",))) == expected
 
 
+@pytest.mark.parametrize("name", ["A1", "Z1"], ids=["before", "after"])
+def test_refusal_elsewhere_counts_in_any_order_of_servers(name):
+    """A call that proves the key on the other server since is no proof for this one."""
+    seen = {
+        "instance": [sections_of()["instance"][0] | {"server_name": f"{name}\\SQLPRD01", "machine": name, "node": name}],
+        "changes": [each | {"node": name} for each in sections_of()["changes"]],
+        "backups": [backup("2026-11-26T15:00:00")],
+        "errors": [error("3303", "18:30:00", "18:30:00")],
+    }
+    elsewhere = replace(reading(**seen, **called()), address=name.lower(), host=name.lower())
+    rows = (
+        row(client_id="app"),
+        row(target="other", client_id="app", instances=[{"sql_instance": "SQLPRD01", "host": name.lower()}]),
+    )
+    nodes = (elsewhere, reading()) if name == "A1" else (reading(), elsewhere)
+    texts = {each.condition: each.text for each in of(*nodes, rows=rows).reasons}
+    assert set(texts) == {"credential_left_behind", "proof_old"}
+    # Its backups stopped, and the call of late is not what is too old.
+    assert "last 4 h 55 min ago, log backup of [sales], longer ago than 1h30m" in texts["proof_old"]
+
+
 def clustered(*starts, nodes=("N1", "N2"), node="N1", **sections):
     """A failover cluster instance that runs on n1, with its known starts by node."""
     own = [sections_of()["instance"][0] | {"server_name": "SQLPRD01V\\SQLPRD01", "machine": "SQLPRD01V", "node": node}]
