@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from exporter.config.load import Loaded, load_config
 from exporter.config.settings import Config
@@ -86,7 +86,9 @@ Apply = Callable[
 ]  # raises ValueError or ExtraMissingError with a text for the operator if the old one stays
 
 
-OnReload = Callable[..., None]  # records one attempt: `successful`, and `at`, a Unix time
+class OnReload(Protocol):
+    def __call__(self, *, successful: bool, at: float) -> None:
+        """Record one attempt; `at` is a Unix time."""
 
 
 class Reloader:

@@ -20,6 +20,7 @@ from exporter.config.load import Loaded, load_config
 from exporter.config.schema import dump_yaml, schema_text
 from exporter.config.settings import Config
 from exporter.config.tree import Problem
+from exporter.core import counted
 from exporter.runtime.process import ExtraMissingError, is_installed
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _findings(loaded: Loaded | WebLoaded) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'s' * (number > 1)}"
+    return counted(number, noun) if number else f"no {noun}"
 
 
 COMMAND = Command(

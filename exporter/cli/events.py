@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Refusal
+from exporter.core import first_true
 from exporter.explain.event import EventSummary, LoggedEvent, as_data, as_text, moment_of, read_event
 from exporter.runtime.files import expand, plainly
 from exporter.runtime.process import ExtraMissingError, install_command
@@ -123,14 +124,14 @@ def _defect(path: Path) -> str:
         size = stream.seek(0, 2)
     (chunks,) = struct.unpack_from("<H", head.ljust(_HEADER), 42)
     whole, rest = divmod(size - _HEADER, _CHUNK)
-    defects = (
+    return first_true(
         (size > _LARGEST, f"is larger than {_LARGEST // 1024**3} GiB: save a part of the log (wevtutil epl with /q)"),
         (not head, "is empty: save the log again (Event Viewer: Save All Events As, type .evtx)"),
         (not head.startswith(_MAGIC), "is no event log of Windows: save it as .evtx, not as XML or text"),
         (len(head) < _HEADER, "cut off: it has only a part of its header: copy it again"),
         (rest or whole < chunks, f"cut off: it has {whole} whole chunks of {max(chunks, whole + 1)}: copy it again"),
+        default="",
     )
-    return next((text for applies, text in defects if applies), "")
 
 
 def _records(report: FileReport) -> Iterator[str]:

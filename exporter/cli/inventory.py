@@ -20,6 +20,7 @@ from exporter.cli.gate import fetch_each, fetch_readings
 from exporter.cli.main import BAD_USAGE, FAILED, FINE, Command, Flag, Group, number, refuse_if
 from exporter.clients.peers import AccessError
 from exporter.config.settings import SecretSource, SecretUnreadableError, read_secret
+from exporter.core import counted
 from exporter.core.names import MANAGEMENT_HOSTS, SqlAddress, parse_address_list, parse_sql_address
 from exporter.inventory.claims import Taken, take_in
 from exporter.inventory.folder import (
@@ -57,7 +58,7 @@ from exporter.runtime.files import CERTIFICATE_LIMIT, FileUnreadableError, decod
 from exporter.runtime.process import ExtraMissingError, install_command, is_installed, is_windows
 from exporter.sqlserver.document import utc_text
 from exporter.sqlserver.gate.conditions import GateReason
-from exporter.sqlserver.instance import Findings, Instance, counted, instances_of, listed
+from exporter.sqlserver.instance import Findings, Instance, instances_of, listed
 from exporter.sqlserver.keys import KeyUris
 from exporter.sqlserver.read import SqlServerAccess, read_servers
 from exporter.sqlserver.reading import SqlServerReading, inventory_document
@@ -140,8 +141,8 @@ def listed_names(flag: str, file: Path) -> list[str]:
         names, problems = parse_address_list(decoded(read_whole(file, limit=_LIST_LIMIT)))
     except FileUnreadableError as error:
         raise SourceError(f"{flag}: {file}: {error}") from None
-    problems = problems or ([] if names else ["no name in it: write one a line"])
-    refuse_if((problems, f"{flag}: {file}: {next(iter(problems), '')}"))
+    if problems or not names:
+        raise SourceError(f"{flag}: {file}: {problems[0] if problems else 'no name in it: write one a line'}")
     return names
 
 

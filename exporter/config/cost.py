@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from exporter.config.settings import Config, Module, Target
 from exporter.config.usage import credentials_in_use, list_auxiliary_probes
-from exporter.core import durations
+from exporter.core import counted, durations
 from exporter.core.limits import DATABASE_TOKEN_SECONDS, JITTER, KEY_LIMITS, LOOKUP_SECONDS, WINDOW_SECONDS
 from exporter.core.names import cloud_of
 from exporter.core.values import KEY_STEPS, STEPS_WITH_KEY, Step, has_limits, operation_limit, operations_of
@@ -211,9 +211,11 @@ def monthly_cost(config: Config, today: date | None = None) -> str:
     """Return the numbers of all credentials as a text table with an explanation."""
     today = today or datetime.now(UTC).date()
     rows = monthly(config, today)
-    counted = rows | {"total": Monthly.total([*rows.values()] or [Monthly()])}
-    rows_shown = ((name, str(len(sums[0])), *(f"{round(number):,}" for number in sums[1:])) for name, sums in counted.items())
-    lines: list[tuple[str, ...]] = [_COLUMNS, *rows_shown]
+    named = rows | {"total": Monthly.total([*rows.values()] or [Monthly()])}
+    lines: list[tuple[str, ...]] = [_COLUMNS]
+    for name, sums in named.items():
+        numbers = (sums.requests, sums.billable, sums.log_rows, sums.sign_ins)
+        lines.append((name, str(len(sums.targets)), *(f"{round(number):,}" for number in numbers)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     shares = _most_used(vault_shares(config, today))
@@ -237,7 +239,7 @@ def _readings(config: Config) -> Iterator[str]:
         servers, every = len(config.sql_servers), config.settings.sql_interval
         each = MONTH_SECONDS / every
         yield _READINGS.format(
-            servers=f"{servers} SQL Server{'s' * (servers > 1)}",
+            servers=counted(servers, "SQL Server"),
             every=durations.write(every),
             each=f"{round(each):,}",
             readings=f"{round(servers * each):,}",

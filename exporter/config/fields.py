@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from exporter.config.tree import Location, Node, Type, first_problem
-from exporter.core import durations
+from exporter.config.tree import Location, Node, Type
+from exporter.core import durations, first_true
 from exporter.core.connector import key_name_findings
 from exporter.core.names import EXPECTED_THUMBPRINT, THUMBPRINT_PATTERN, nearest, normalize_thumbprint, vault_host
 from exporter.core.values import KEY_PATTERN, KeyReference, parse_key
@@ -176,7 +176,7 @@ def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
     # The keys for the place of a password or, without one, of the secret.
     sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
     fitting = " or ".join([name for name in sources if name.startswith(key)] or sources)
-    return first_problem(
+    return first_true(
         (key == "<<", "merge keys are not supported: write target_defaults, or an alias for the whole value"),
         (
             any(field_.name == key for field_ in fields),
@@ -187,7 +187,7 @@ def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
             f"the configuration must not contain secrets: use {fitting or 'a file or an environment variable'}",
         ),
         (not _PLAIN_KEY.fullmatch(key), "unknown key: is a space missing after a colon?"),
-        (True, f"unknown key{close}"),
+        default=f"unknown key{close}",
     )
 
 
@@ -530,10 +530,11 @@ INSTANCES = FieldType(
 
 
 def _label_name(name: str, reserved: Collection[str]) -> str:
-    return first_problem(
+    return first_true(
         (not _LABEL_NAME.fullmatch(name), "not a label name: use letters, digits and underscores, no digit first"),
         (name.startswith("__"), "reserved: Prometheus uses label names that start with __; choose another name"),
         (name in reserved, "reserved: the exporter or Prometheus sets this label; choose another name"),
+        default="",
     )
 
 

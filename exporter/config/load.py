@@ -23,7 +23,7 @@ from exporter.config.settings import (
 )
 from exporter.config.tree import Location, Problem, ProblemList
 from exporter.config.usage import credentials_in_use, public_names, unlisted_instances
-from exporter.core import durations
+from exporter.core import counted, durations
 from exporter.core.limits import ALERTED_SECONDS, OWN_SHARE
 from exporter.core.names import Pin, contradiction, server_name
 from exporter.core.secrets import SHORTEST, KnownSecrets
@@ -158,7 +158,7 @@ def _generation(config: Config, declared: Declarations, _: date) -> Advice:
     unset = [target.name for target in config.targets.values() if not target.generation_declared]
     if unset:
         which = ", ".join(unset[:3]) + (", …" if len(unset) > 3 else "")
-        message = f"not set, so {len(unset)} target{'s' * (len(unset) > 1)} ({which}) get the classic codes (30xx)"
+        message = f"not set, so {counted(len(unset), 'target')} ({which}) get the classic codes (30xx)"
         advice = "write current for connector 1.0.5.0, which Azure's SQL IaaS extension installs since March 2026, or classic"
         yield declared.main.child("global.connector_generation"), f"{message}: {advice}"
 
@@ -167,7 +167,7 @@ def _budget(config: Config, declared: Declarations, today: date) -> Advice:
     for vault, share in vault_shares(config, today).items():
         if share.ratio > OWN_SHARE:
             location = declared.targets[share.targets[0]].location_of("interval")
-            who = f"{len(share.targets)} target{'s' * (len(share.targets) > 1)}"
+            who = counted(len(share.targets), "target")
             yield location, f"{who} would use up to {share.ratio:.1%} of the request limit of {vault}: probe less often"
 
 

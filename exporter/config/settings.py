@@ -19,8 +19,7 @@ from urllib.parse import urlsplit
 
 from exporter.config import fields as types
 from exporter.config.fields import FieldType, text
-from exporter.config.tree import first_problem
-from exporter.core import durations
+from exporter.core import durations, first_true
 from exporter.core.connector import CLIENT_ID_DIGITS
 from exporter.core.names import Pin, SqlAddress, cloud_of, parse_sql_address
 from exporter.core.secrets import remember
@@ -212,11 +211,12 @@ def read_secret(source: SecretSource) -> str:
     if text is None:
         raise SecretUnreadableError(source, "is not set: export it before the start")
     text = text.removesuffix("\n").removesuffix("\r")
-    problem = first_problem(
+    problem = first_true(
         (not text.strip(), "is empty"),
         ("\n" in text, "contains more than one line: keep one"),
         (text.startswith("\ufeff"), "starts with a byte order mark: save it without one"),
         (_CONTROL.search(text), "contains a control character: remove it"),
+        default="",
     )
     if problem:
         raise SecretUnreadableError(source, problem)

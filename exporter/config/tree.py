@@ -52,11 +52,6 @@ class Node(NamedTuple):
         return zip(self.items[::2], self.items[1::2], strict=True)
 
 
-def first_problem(*rows: tuple[object, str]) -> str:
-    """Return the first text whose condition is true, or an empty one."""
-    return next((text for applies, text in rows if applies), "")
-
-
 class DocumentError(Exception):
     """Why the text is no document, and where (from 1). The message contains nothing of the text."""
 

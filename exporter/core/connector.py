@@ -53,29 +53,22 @@ def key_name_findings(name: str) -> tuple[FormatProblem, ...]:
 
 def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
     """Return the rules that a credential string breaks. The string has 32 hex digits, then the secret: at most 120 characters."""
-    size = f"has {len(text)} characters, but"
-    shown = [f" (SQL Server shows {code})" for code in (CREDENTIAL_STRING_TOO_SHORT, "3012 (3110 on connector 1.0.5.0) or 3128")]
-    beginnings = (  # the first rule that is broken
-        (
-            len(text) < CLIENT_ID_DIGITS,
-            CREDENTIAL_STRING_TOO_SHORT,
-            f"{size} the client id alone has {CLIENT_ID_DIGITS}: write the client id, then the secret{shown[0]}",
-        ),
-        (
-            _HYPHENATED.match(text),
-            None,
-            f"the client id has hyphens: remove them, or Entra ID does not find the client{shown[1]}",
-        ),
-        (
-            not _CLIENT_ID.match(text),
-            None,
-            "does not start with a client id: write its 32 hex digits without hyphens, then the client secret",
-        ),
-        (len(text) == CLIENT_ID_DIGITS, None, "contains only the client id: append the client secret"),
-    )
-    too_long = f"{size} SQL Server accepts at most {CREDENTIAL_STRING_LIMIT}: create a shorter client secret (message 33067)"
-    broken = [FormatProblem(code, rule) for is_broken, code, rule in beginnings if is_broken][:1]
-    return (*broken, FormatProblem(None, too_long)) if len(text) > CREDENTIAL_STRING_LIMIT else tuple(broken)
+    findings = []
+    if len(text) < CLIENT_ID_DIGITS:
+        rule = f"has {len(text)} characters, but the client id alone has {CLIENT_ID_DIGITS}: write the client id, then the secret"
+        findings.append(FormatProblem(CREDENTIAL_STRING_TOO_SHORT, f"{rule} (SQL Server shows {CREDENTIAL_STRING_TOO_SHORT})"))
+    elif _HYPHENATED.match(text):
+        rule = "the client id has hyphens: remove them, or Entra ID does not find the client"
+        findings.append(FormatProblem(None, f"{rule} (SQL Server shows 3012 (3110 on connector 1.0.5.0) or 3128)"))
+    elif not _CLIENT_ID.match(text):
+        rule = "does not start with a client id: write its 32 hex digits without hyphens, then the client secret"
+        findings.append(FormatProblem(None, rule))
+    elif len(text) == CLIENT_ID_DIGITS:
+        findings.append(FormatProblem(None, "contains only the client id: append the client secret"))
+    if len(text) > CREDENTIAL_STRING_LIMIT:
+        rule = f"has {len(text)} characters, but SQL Server accepts at most {CREDENTIAL_STRING_LIMIT}: create a shorter client secret"
+        findings.append(FormatProblem(None, f"{rule} (message 33067)"))
+    return tuple(findings)
 
 
 def split_connector_secret(text: str) -> ConnectorSecret | None:

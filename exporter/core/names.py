@@ -18,6 +18,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from exporter.core import first_true
+
 _Key = TypeVar("_Key")
 
 
@@ -75,7 +77,7 @@ def vault_host(identity: str) -> str:
     text = identity.strip().lower()
     name, colon, port = text.removeprefix("https://").removesuffix("/").partition(":")
     host, is_port = name if "." in name else f"{name}.{CLOUDS[0].domain}", re.fullmatch(r"[1-9][0-9]{0,4}", port)
-    problems = (
+    problem = first_true(
         (text.startswith("http://"), "a vault accepts https only: write https:// or the name alone"),
         (colon and (not is_port or int(port) > _HIGHEST_PORT), "the port is not a number from 1 to 65535"),
         (
@@ -83,10 +85,10 @@ def vault_host(identity: str) -> str:
             "a vault name has 3 to 24 letters, digits and hyphens and starts with a letter",
         ),
         (len(host) > 253 or not _HOST.fullmatch(host), "expected a vault name, a host name, or an https URL without a path"),
+        default="",
     )
-    for is_wrong, problem in problems:
-        if is_wrong:
-            raise ValueError(problem)
+    if problem:
+        raise ValueError(problem)
     return host if port in ("", "443") else f"{host}:{port}"
 
 
@@ -388,12 +390,12 @@ def contradiction(one: Pin, other: Pin) -> str:
     same_name = one.key_name.lower() == other.key_name.lower()
     same_version = same_name and (one.key_version or "").lower() == (other.key_version or "").lower()
     hashes, same = is_hash(one.thumbprint) and is_hash(other.thumbprint), one.thumbprint == other.thumbprint
-    reasons = (
+    return first_true(
         (same and not same_name, "the same thumbprint, but another key name"),
         (same and hashes and not same_version, "the same thumbprint, but another version"),
         (not same and hashes and same_version and one.key_version, "the same key version, but another thumbprint"),
+        default="",
     )
-    return next((reason for applies, reason in reasons if applies), "")
 
 
 # Requests that a browser sends on behalf of another site. The listener defines its own hosts; `exporter.web.access` controls access.

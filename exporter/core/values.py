@@ -7,28 +7,18 @@ collector need not look for cycles.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
 from msgspec import Meta, Struct
 
+from exporter.core import first_true
 from exporter.core.limits import KEY_OPERATIONS, MANAGED_HSM_OPERATIONS, OTHER_OPERATIONS
 from exporter.core.names import cloud_of, vault_host
 
 # As text, a later time than the year 9999 has no date. Checked where a time is read from a file.
 UnixTime = Annotated[float, Meta(ge=0, lt=253402300800)]
-_Key = TypeVar("_Key", bound=Hashable)
-_Value = TypeVar("_Value")
-
-
-def grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
-    """Return the values of each key; keys and values keep their order."""
-    found = defaultdict[_Key, list[_Value]](list)
-    for key, value in pairs:
-        found[key].append(value)
-    return dict(found)
 
 
 class Silence(Enum):
@@ -379,12 +369,12 @@ class Readiness(Struct, frozen=True, kw_only=True, gc=False):
 
 def key_state(key: KeyFacts, now: float) -> str | None:
     """Return the state of a key version at a time: `disabled`, `expired`, `not_yet_valid`, or None for a usable key."""
-    states = (
+    return first_true(
         (key.enabled is False, "disabled"),
         (key.expires is not None and key.expires <= now, "expired"),
         (key.not_before is not None and key.not_before > now, "not_yet_valid"),
+        default=None,
     )
-    return next((state for applies, state in states if applies), None)
 
 
 # The ways to name a key: `NAME`, `NAME/VERSION`, or the KeyUri of the registry.

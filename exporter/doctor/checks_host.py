@@ -14,6 +14,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
+from exporter.core import first_true
 from exporter.core.durations import clock_text
 from exporter.core.names import Match, match_entry, server_name
 from exporter.core.secrets import mask
@@ -25,7 +26,7 @@ from exporter.doctor.host_rules import HostFacts, HostInstance, Unreadable
 from exporter.explain.event import LoggedEvent, explain_event, read_event_xml
 from exporter.explain.explanation import Explanation
 from exporter.explain.known_texts import windows_error
-from exporter.knowledge.checks import BY_NAME, Finding, blocked, combined, failed, first_of, passed, skipped, unknown, warned
+from exporter.knowledge.checks import BY_NAME, Finding, blocked, combined, failed, passed, skipped, unknown, warned
 from exporter.knowledge.checks_host import SqlRight, missing_right
 from exporter.knowledge.checks_vault import CheckOutcome
 from exporter.knowledge.code_row import NO_EVENTS, WRITE_EVENTS, Category
@@ -47,10 +48,10 @@ def connection(evidence: Evidence) -> Finding:
     """Report the SQL Servers that were not reached or not read."""
     servers = evidence.sql_servers or ()
     lost = [f"{reading.address}: {reading.failure}" for reading in servers if reading.failure and not reading.refused]
-    return first_of(
+    return first_true(
         (not servers, skipped(_NONE)),
         (lost, failed(_joined(lost, "; "), codeless=True)),
-        (True, passed(f"encrypted and verified: {_joined(map(_name, servers))}")),
+        default=passed(f"encrypted and verified: {_joined(map(_name, servers))}"),
     )
 
 
@@ -108,11 +109,11 @@ def proof(evidence: Evidence, readings: Readings) -> Finding:
     text = _joined(
         (f"{each.server}: {'; '.join(filter(None, (proof_text(each, now), codes_text(each, now))))}" for each, now in shown), "; "
     )
-    return first_of(
+    return first_true(
         (bad, failed(text, codeless=True, actions=tuple(_proof_actions(evidence, bad)))),
         (due, warned(text)),
         (proofs, passed(text)),
-        (True, skipped("no key in use")),
+        default=skipped("no key in use"),
     )
 
 

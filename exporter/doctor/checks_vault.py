@@ -15,12 +15,13 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.config.settings import ExpectPath
+from exporter.core import first_true
 from exporter.core.connector import KEY_NAME_LIMIT, KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.names import contradiction, is_hash, length_of
 from exporter.core.values import CredentialKind, Fault, Generation, Outcome, Step
 from exporter.doctor.evidence import Endpoint, Evidence
 from exporter.knowledge.advice import open_detail
-from exporter.knowledge.checks import Finding, blocked, check_of, failed, first_of, passed, skipped, unknown, warned
+from exporter.knowledge.checks import Finding, blocked, check_of, failed, passed, skipped, unknown, warned
 from exporter.knowledge.checks_vault import CheckOutcome, FailureMoment
 from exporter.knowledge.classify import classify
 from exporter.knowledge.expiry import Source, entra_answer, mark_wrong_dates, wrong_dates
@@ -107,10 +108,10 @@ def secret(evidence: Evidence) -> Finding:
     if unreadable is not None and not evidence.secret.failure:
         return replace(unreadable, code=None, codeless=True)
     has_none = kind in {*_SIGNED, CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT}
-    return first_of(
+    return first_true(
         (evidence.secret.failure, failed(evidence.secret.failure, reason=Reason.SECRET_UNREADABLE, codeless=True)),
         (has_none and evidence.credential.password is None, skipped(f"a {kind.value.replace('_', ' ')} has none")),
-        (True, passed("can be read")),
+        default=passed("can be read"),
     )
 
 
@@ -144,7 +145,7 @@ def _wrong_claim(evidence: Evidence) -> Finding | None:
     named, issuing, own = ((each or "").lower() for each in (claims.audience, claims.tenant, evidence.secret.client_id))
     tenant_of_vault, audience_of_vault = challenge.tenant.lower(), challenge.resource.rstrip("/").lower()
     other = f"the token is for {claims.audience}, the vault requires {challenge.resource}"
-    rows = (
+    return first_true(
         (
             # An audience may also be the service's application id: then only the vault's response shows whether it is right.
             named.rstrip("/") != audience_of_vault and not _GUID.fullmatch(named.rstrip("/")),
@@ -158,8 +159,8 @@ def _wrong_claim(evidence: Evidence) -> Finding | None:
             claims.application is not None and own and claims.application.lower() != own,
             failed("the token is for another application"),
         ),
+        default=None,
     )
-    return next((finding for applies, finding in rows if applies), None)
 
 
 def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
@@ -192,11 +193,11 @@ def credential_expiry(evidence: Evidence) -> Finding:
     reason = Reason.CERTIFICATE_EXPIRED if kind is CredentialKind.CLIENT_CERTIFICATE else Reason.SECRET_EXPIRED
     left, shown = expiry - evidence.now, f"declared as expired on {day(expiry)}" if is_declared else f"expired on {when}"
     wrong = f"{shown}, yet Entra issues tokens: correct {'expires_on' if is_declared else 'that source'}"
-    return first_of(
+    return first_true(
         (left <= 0 and not evidence.granted, failed(f"expired on {when}", reason=reason, step=Step.TOKEN)),
         (left <= 0, warned(wrong)),
         (left < EXPIRY_WARN, warned(f"expires on {when}", code=3303, reason=reason)),
-        (True, passed(f"expires on {when}")),
+        default=passed(f"expires on {when}"),
     )
 
 
@@ -277,11 +278,11 @@ def permission_list(evidence: Evidence) -> Finding:
     facts = evidence.listing
     if facts is None:
         return step_finding(evidence, Step.TOKEN, "permission_list") or unknown("no request was sent")
-    return first_of(
+    return first_true(
         (facts.fault is Fault.NONE, passed("allowed")),
         (owned(evidence, "firewall"), blocked("firewall")),
         (facts.status == HTTPStatus.FORBIDDEN, warned("not allowed; the connector does not need it")),
-        (True, unknown(facts.fault.replace("_", " "))),
+        default=unknown(facts.fault.replace("_", " ")),
     )
 
 
@@ -450,10 +451,10 @@ def clock(evidence: Evidence) -> Finding:
     how = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the services"
     if refused is not None:
         return replace(refused, detail=f"{how}; {refused.detail}")
-    return first_of(
+    return first_true(
         (abs(skew) > SKEW_FAIL, failed(how, codeless=evidence.credential.kind not in _SIGNED)),
         (abs(skew) > SKEW_WARN, warned(how)),
-        (True, passed(how)),
+        default=passed(how),
     )
 
 
@@ -468,7 +469,7 @@ def thumbprint(evidence: Evidence) -> Finding:
     others = [f"target {name} has {why}" for name, other in evidence.pins if (why := contradiction(pin, other))]
     length = f"{pin.thumbprint} has {length_of(pin.thumbprint)} bytes, not the 20 of connector 1.0.5.0: versions can share it"
     is_classic = target.generation_declared and target.generation is Generation.CLASSIC
-    return first_of(
+    return first_true(
         (
             target.key_version is None,
             warned(f"{pin.thumbprint} is declared, but the key has no version: it proves nothing"),
@@ -480,7 +481,7 @@ def thumbprint(evidence: Evidence) -> Finding:
             is_classic and len(target.key_name) < KEY_NAME_LIMIT,
             warned(f"{pin.thumbprint} has the 20 bytes of connector 1.0.5.0, but connector_generation is classic"),
         ),
-        (True, unknown(f"{pin.thumbprint} is declared for this version; only SQL Server can compare the public key")),
+        default=unknown(f"{pin.thumbprint} is declared for this version; only SQL Server can compare the public key"),
     )
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from exporter.core import first_true
 from exporter.core.values import KeyReference, parse_key
-from exporter.knowledge.checks import Finding, combined, failed, first_of, passed, unknown, warned
+from exporter.knowledge.checks import Finding, combined, failed, passed, unknown, warned
 from exporter.knowledge.checks_vault import FailureMoment
 from exporter.knowledge.code_row import REGISTRY_KEY
 from exporter.windows.rules import ADMINISTRATORS, SYSTEM, AccessEntry, WindowsResponse, has_full_control, holders
@@ -244,13 +245,13 @@ def _file(file: ConnectorFile, *, managed: bool) -> Finding:
     is_old = file.version < NEWEST or (is_newest and file.linked is not None and file.linked < _OF_2024)
     of_2020 = "when it was linked is unknown, and the build of 2020 with this number supports no managed identity"
     loaded = f"{version_text(file.loaded)} is loaded, and the next start loads {there}"
-    return first_of(
+    return first_true(
         (file.loaded and file.loaded != file.version, warned(loaded)),
         (managed and is_old, failed(f"{shown}: too old for a managed identity (message 37576)", codeless=True)),
         (managed and is_newest and linked is None, unknown(f"{shown}: {of_2020}")),
         (file.version >= NEWEST, passed(shown)),
         (file.version <= _LAST_UNSUPPORTED, warned(f"{shown}: no longer supported")),
-        (True, warned(f"{shown}: older than {version_text(NEWEST)}")),
+        default=warned(f"{shown}: older than {version_text(NEWEST)}"),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
+from exporter.core import counted
 from exporter.core.connector import key_name_findings
 from exporter.core.names import CLOUDS, MANAGEMENT_HOSTS, cloud_of, vault_host
 from exporter.core.quoting import yaml
@@ -15,7 +16,7 @@ from exporter.inventory.plan import short_vault
 from exporter.inventory.render import signed
 from exporter.knowledge.expiry import graph_of
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.instance import counted, listed
+from exporter.sqlserver.instance import listed
 
 QUERY = """\
 resources

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from exporter.core import grouped
 from exporter.core.names import is_same_server, parse_sql_address
-from exporter.core.values import grouped
 from exporter.sqlserver.document import Document, utc_text
 from exporter.sqlserver.instance import FILE, Identity, has_two_names, host_of, identity_of
 from exporter.sqlserver.reading import merged, read_at

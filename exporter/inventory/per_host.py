@@ -14,14 +14,14 @@ from pathlib import Path
 import yaml
 
 from exporter.config.tree import SIZE_LIMIT
+from exporter.core import counted, grouped
 from exporter.core.quoting import word
-from exporter.core.values import grouped
 from exporter.inventory.folder import FileChange, FolderError, accepted, changes, includes_folder, read_folder, read_hand_written
 from exporter.inventory.plan import Plan, WrittenHosts, instances_by_host, targets_of_host, with_retained
 from exporter.inventory.render import credentials_to_supply, files_of, is_own, signed
 from exporter.runtime.files import FileMissingError, FileUnreadableError, read_whole
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.instance import Findings, Instance, counted, listed
+from exporter.sqlserver.instance import Findings, Instance, listed
 from exporter.sqlserver.keys import KeyUris
 
 CONFIG, TARGETS, SECRETS, LIST = "ekm.yml", "targets.d", "secrets", "hosts.csv"

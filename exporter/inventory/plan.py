@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 
+from exporter.core import grouped
 from exporter.core.connector import key_name_findings
 from exporter.core.names import CLOUDS, Match, is_device, is_same_server, match_entry
-from exporter.core.values import Generation, grouped
+from exporter.core.values import Generation
 from exporter.sqlserver.differences import names_key, pinned_version
 from exporter.sqlserver.document import KeyVersion, RegistryUri
 from exporter.sqlserver.instance import Findings, Instance, asked_host, is_numeric, printable

@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from exporter.core import grouped
 from exporter.core.names import THUMBPRINT_PATTERN
 from exporter.core.quoting import yaml
-from exporter.core.values import grouped
 from exporter.inventory.plan import Plan, PlannedCredential, PlannedTarget, RetainedKey, short_vault
 from exporter.sqlserver.instance import listed
 

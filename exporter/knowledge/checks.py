@@ -57,11 +57,6 @@ blocked = partial(skipped, "")
 _WORST_FIRST = (CheckOutcome.FAIL, CheckOutcome.WARN, CheckOutcome.UNKNOWN, CheckOutcome.PASS, CheckOutcome.SKIPPED)
 
 
-def first_of(*rows: tuple[object, Finding]) -> Finding:
-    """Return the first finding whose condition is true; that of the last row always is."""
-    return next(finding for applies, finding in rows if applies)
-
-
 def combined(*findings: Finding) -> Finding:
     """Return the worst of several findings with the details of all, the worst first."""
     ordered = sorted(findings, key=lambda finding: _WORST_FIRST.index(finding.outcome))

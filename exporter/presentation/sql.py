@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 
 from exporter.config.settings import Target
+from exporter.core import counted
 from exporter.core.durations import clock_text, moment
 from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name, told_apart
 from exporter.core.quoting import plain, prose, sql_name
@@ -24,7 +25,7 @@ from exporter.runtime.loop import yield_with_pauses
 from exporter.sqlserver.differences import Difference, pins
 from exporter.sqlserver.gate.inputs import RestartReadiness
 from exporter.sqlserver.gate.render import missing_row
-from exporter.sqlserver.instance import FEW, counted, few, printable
+from exporter.sqlserver.instance import FEW, few, printable
 from exporter.sqlserver.proof import ProofState, ServerProof, login_text, server_proofs, version_of
 from exporter.sqlserver.reading import TRACE_FLAG, SqlServerReading, flag_is_on, names_of, rows, shown_name
 from exporter.sqlserver.urgency import (

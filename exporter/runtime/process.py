@@ -124,13 +124,12 @@ def other_writers(seen: os.stat_result) -> str:
     """
     if sys.platform == "win32":
         return ""
+    if seen.st_uid not in (0, os.geteuid()):
+        return f"user {seen.st_uid} owns it"
     bits = 0 if stat.S_ISLNK(seen.st_mode) else seen.st_mode  # those of a link have no effect
-    reasons = (
-        (seen.st_uid not in (0, os.geteuid()), f"user {seen.st_uid} owns it"),
-        (bits & stat.S_IWOTH, "every user may write to it"),
-        (bits & stat.S_IWGRP and seen.st_gid != os.getegid(), f"group {seen.st_gid} may write to it"),
-    )
-    return next((reason for applies, reason in reasons if applies), "")
+    if bits & stat.S_IWOTH:
+        return "every user may write to it"
+    return f"group {seen.st_gid} may write to it" if bits & stat.S_IWGRP and seen.st_gid != os.getegid() else ""
 
 
 def lock(descriptor: int) -> None:

@@ -23,6 +23,7 @@ from aiohttp import web
 from cryptography import x509
 
 from exporter.clients.answers import encode
+from exporter.core import first_true
 from exporter.core.json import read_object
 from exporter.knowledge.answers import payload_of
 from exporter.simulator.environment import TOKEN_LIFETIME, Application, Tenant
@@ -62,13 +63,13 @@ def _assertion_refusal(application: Application, assertion: str, audience: str, 
     if certificate is None or not payload:
         return "certificate_unknown"
     starts, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
-    refusals = {
-        "assertion_application": {payload.get("iss"), payload.get("sub")} != {application.client_id},
-        "assertion_audience": payload.get("aud") != audience,
-        "assertion_outside_validity": not _is_in_time(payload, now),
-        "certificate_expired": not starts <= now < ends,
-    }
-    return next((refusal for refusal, applies in refusals.items() if applies), None)
+    return first_true(
+        ({payload.get("iss"), payload.get("sub")} != {application.client_id}, "assertion_application"),
+        (payload.get("aud") != audience, "assertion_audience"),
+        (not _is_in_time(payload, now), "assertion_outside_validity"),
+        (not starts <= now < ends, "certificate_expired"),
+        default=None,
+    )
 
 
 def _certificate(application: Application, assertion: str) -> x509.Certificate | None:
@@ -129,13 +130,13 @@ class ServiceAccounts:
         payload = _signed(token, self._key, "HS256")
         if payload is None:
             return "assertion_signature"
-        refusals = {
-            "federation_issuer": payload["iss"] not in dict(application.federated),
-            "federation_subject": (payload["iss"], payload["sub"]) not in application.federated,
-            "federation_audience": AUDIENCE not in payload["aud"],
-            "assertion_outside_validity": not _is_in_time(payload, self._clock()),
-        }
-        return next((refusal for refusal, applies in refusals.items() if applies), None)
+        return first_true(
+            (payload["iss"] not in dict(application.federated), "federation_issuer"),
+            ((payload["iss"], payload["sub"]) not in application.federated, "federation_subject"),
+            (AUDIENCE not in payload["aud"], "federation_audience"),
+            (not _is_in_time(payload, self._clock()), "assertion_outside_validity"),
+            default=None,
+        )
 
 
 # The host's identity services: App Service, Azure VM and Azure Arc.

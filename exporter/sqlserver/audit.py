@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from exporter.core import counted
 from exporter.core.durations import ago, unix_time
 from exporter.core.names import cloud_of, host_name, nearest
 from exporter.core.quoting import plain
 from exporter.sqlserver.gate.conditions import TargetState
-from exporter.sqlserver.instance import FEW, counted, few, printable
+from exporter.sqlserver.instance import FEW, few, printable
 from exporter.sqlserver.proof import ServerProof
 from exporter.sqlserver.reading import TRACE_FLAG, flag_is_on
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, Literal, Protocol
 
-from exporter.core import quoting
+from exporter.core import counted, grouped, quoting
 from exporter.core.names import Match, ServerNames, entry_key, match_entry, server_name
-from exporter.core.values import KeyFacts, grouped
+from exporter.core.values import KeyFacts
 from exporter.sqlserver.document import KeyVersion
-from exporter.sqlserver.instance import Findings, counted
+from exporter.sqlserver.instance import Findings
 from exporter.sqlserver.keys import KeyUris, has_modulus, used_keys
 from exporter.sqlserver.reading import SqlServerReading, known_instance, names_of, once
 

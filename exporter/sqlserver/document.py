@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from exporter.core import json
+from exporter.core import grouped, json
 from exporter.core.durations import known_time, second
-from exporter.core.values import grouped, parse_key
+from exporter.core.values import parse_key
 from exporter.knowledge.codes import BY_CODE
 
 # `reg query ROOT /s /v KeyUri` and `reg export`, from the registry of a SQL Server's host.

@@ -440,8 +440,3 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     rest = len(every) - _LISTED
     return ", ".join(every[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 file` or `2 files`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

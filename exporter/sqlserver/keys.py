@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from exporter.core import grouped
 from exporter.core.connector import key_name_findings
 from exporter.core.names import is_same_server, vault_host
 from exporter.core.quoting import sql_name
 from exporter.core.secrets import mask
-from exporter.core.values import grouped
 from exporter.sqlserver.document import KeyVersion, RegistryUri, key_version, thumbprint_of
 from exporter.sqlserver.instance import (
     EKM_OPTION,

@@ -16,9 +16,9 @@ from hashlib import sha256
 from typing import Any, Final
 
 from exporter.config.settings import SqlServer
+from exporter.core import grouped
 from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.secrets import hide
-from exporter.core.values import grouped
 from exporter.sqlserver.calls import CALLS, SIGNERS, TRACE, with_earlier_calls
 from exporter.sqlserver.document import (
     BACKUP_MESSAGES,

@@ -16,8 +16,8 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
+from exporter.core import first_true, grouped
 from exporter.core.durations import clock_text, known_time, span_text
-from exporter.core.values import grouped
 from exporter.knowledge.code_row import Category, ConnectorError
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.calls import DECRYPT
@@ -466,17 +466,16 @@ class ServerProof:
     def cause(self) -> ProofState:
         """Its state, but of a closed database what closes it, if that is known."""
         is_proven = self.source is not None and self.proven_at is not None
-        found = {  # the first one that applies
-            ProofState.PROVIDER_DISABLED: self.provider_disabled,
-            ProofState.NO_CREDENTIAL: self.credential_missing,
-            ProofState.FAILING: self.codes or (self.messages and not self.closed),
-            ProofState.CLOSED: self.closed,
-            ProofState.DUE: not is_proven and self.is_due,
-            ProofState.UNKNOWN: not is_proven,
-            ProofState.STOPPED: self.is_old or self.fails_for_long,
-            ProofState.PROVEN: True,
-        }
-        return next(state for state, applies in found.items() if applies)
+        return first_true(
+            (self.provider_disabled, ProofState.PROVIDER_DISABLED),
+            (self.credential_missing, ProofState.NO_CREDENTIAL),
+            (self.codes or (self.messages and not self.closed), ProofState.FAILING),
+            (self.closed, ProofState.CLOSED),
+            (not is_proven and self.is_due, ProofState.DUE),
+            (not is_proven, ProofState.UNKNOWN),
+            (self.is_old or self.fails_for_long, ProofState.STOPPED),
+            default=ProofState.PROVEN,
+        )
 
     @property
     def is_old(self) -> bool:

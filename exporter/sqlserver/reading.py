@@ -14,9 +14,9 @@ from typing import Any, Final, TypeVar
 
 from msgspec import convert
 
+from exporter.core import grouped
 from exporter.core.durations import known_time, moment, unix_time
 from exporter.core.names import ServerNames, server_name, server_names_at
-from exporter.core.values import grouped
 from exporter.sqlserver.document import (
     CHANGES,
     MESSAGE,

@@ -8,9 +8,10 @@ from itertools import chain
 
 import msgspec
 
+from exporter.core import grouped
 from exporter.core.durations import ago, known_time, moment, write
 from exporter.core.quoting import sql_name
-from exporter.core.values import CredentialKind, Step, Vantage, grouped, key_operations_limit
+from exporter.core.values import CredentialKind, Step, Vantage, key_operations_limit
 from exporter.knowledge.reason_row import Refused
 from exporter.knowledge.reasons import refusing
 from exporter.knowledge.verdict import WHY

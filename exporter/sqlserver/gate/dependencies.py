@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from exporter.core import counted
 from exporter.core.names import Match, is_same_server, match_entry
 from exporter.core.quoting import plain, sql_name
 from exporter.core.values import Vantage
@@ -18,7 +19,6 @@ from exporter.sqlserver.instance import (
     Database,
     Findings,
     Instance,
-    counted,
     listed,
 )
 from exporter.sqlserver.keys import (

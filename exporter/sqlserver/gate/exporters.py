@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from exporter.core import json
+from exporter.core import grouped, json
 from exporter.core.durations import moment, unix_time
 from exporter.core.names import is_same_host
-from exporter.core.values import Vantage, grouped
+from exporter.core.values import Vantage
 from exporter.knowledge.verdict import vantage_text
 from exporter.sqlserver.document import KeyVersion
 from exporter.sqlserver.gate.conditions import ExporterState, GateReason, Moment, Shown, TargetState, reason, shown

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
+from exporter.core import grouped
 from exporter.core.durations import ago, known_time, moment
 from exporter.core.names import is_same_server
-from exporter.core.values import Vantage, grouped
+from exporter.core.values import Vantage
 from exporter.sqlserver.document import Document, KeyVersion, RegistryUri
 from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, ExporterState, GateReason, TargetState
 from exporter.sqlserver.instance import Instance, identity_of, instance_of, instances_of

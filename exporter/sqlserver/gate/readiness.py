@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from exporter.core import counted
 from exporter.core.durations import ago, clock_text, known_time, span_text, write
 from exporter.core.quoting import sql_name
 from exporter.core.values import Generation
@@ -21,7 +22,7 @@ from exporter.sqlserver.calls import CALLS, SIGNERS, TRACE, proving_call
 from exporter.sqlserver.document import BACKUP_MESSAGES, OPEN_MESSAGES, SECRET_END, Row, cell_time, thumbprint_of
 from exporter.sqlserver.gate.conditions import Evidence, GateReason, reason
 from exporter.sqlserver.gate.inputs import CLOCK_TOLERANCE, DAY, Dependency, Question, RestartReadiness, is_within
-from exporter.sqlserver.instance import ASYMMETRIC, counted, listed, printable
+from exporter.sqlserver.instance import ASYMMETRIC, listed, printable
 from exporter.sqlserver.keys import REGISTRY
 from exporter.sqlserver.proof import (
     GAPS,

@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from exporter.core import counted, grouped
 from exporter.core.durations import moment
 from exporter.core.secrets import hide
-from exporter.core.values import grouped
 from exporter.knowledge.verdict import NOT_TESTED, vantage_text
 from exporter.sqlserver.gate.assess import percent
 from exporter.sqlserver.gate.conditions import UNKNOWN_FILE, GateReason
 from exporter.sqlserver.gate.exporters import place_of
 from exporter.sqlserver.gate.inputs import Answer
-from exporter.sqlserver.instance import counted, listed
+from exporter.sqlserver.instance import listed
 from exporter.sqlserver.proof import proof_text
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from math import inf
 from operator import itemgetter
 
-from exporter.core import durations
+from exporter.core import counted, durations
 from exporter.core.values import Step, Vantage
 from exporter.knowledge import advice
 from exporter.knowledge.causes import TITLES, Cause, cause_of
@@ -26,7 +26,7 @@ from exporter.runtime.loop import yield_with_pauses
 from exporter.runtime.process import computer_name
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.instance import counted, few
+from exporter.sqlserver.instance import few
 from exporter.sqlserver.proof import ProofState
 from exporter.state.causes import CauseGroup, linked, links_of
 from exporter.web.pages.fleet import Fleet

@@ -7,6 +7,7 @@ from functools import cache
 from itertools import islice
 
 from exporter.config.settings import Target
+from exporter.core import counted
 from exporter.core.names import server_names
 from exporter.explain.explanation import OTHERWISE, Explanation, effect, elsewhere, visibility
 from exporter.explain.search import KINDS, unknown
@@ -15,7 +16,6 @@ from exporter.knowledge.causes import TOGETHER_SECONDS
 from exporter.knowledge.code_row import OWNERS, ConnectorError
 from exporter.knowledge.codes import BY_CODE, CODES, both_numbers
 from exporter.knowledge.verdict import State
-from exporter.sqlserver.instance import counted
 from exporter.state.causes import RecentChange
 from exporter.state.record import MAX_CHANGES, ChangeKind, ObservedChange
 from exporter.web.pages.html import (

@@ -12,11 +12,12 @@ from html import escape
 from itertools import chain
 from urllib.parse import quote, urlencode
 
+from exporter.core import counted
 from exporter.core.durations import moment
 from exporter.knowledge.advice import steps
 from exporter.knowledge.codes import BY_CODE, both_numbers
 from exporter.sqlserver.audit import Facts, SheetPart, parts, sheet, title_of
-from exporter.sqlserver.instance import counted, few
+from exporter.sqlserver.instance import few
 
 # Control characters are removed: a terminal that shows the source could execute them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")

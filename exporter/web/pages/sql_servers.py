@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from exporter.core import counted
 from exporter.core.durations import clock_text
 from exporter.knowledge.code_row import OWNERS, WITHOUT_THE_KEY, Owner
 from exporter.knowledge.reason_row import sentence
@@ -11,7 +12,6 @@ from exporter.presentation.sql import SqlCause, difference_text, ended_at, first
 from exporter.sqlserver.calls import calls_text, failed_call, lacks_session
 from exporter.sqlserver.differences import Difference
 from exporter.sqlserver.gate.inputs import RestartReadiness
-from exporter.sqlserver.instance import counted
 from exporter.sqlserver.proof import ProofState, ServerProof, codes_text, proof_text, read_text, worked_text
 from exporter.sqlserver.urgency import closed_names, closed_states, closed_text, most_urgent, stalled_text, times_text
 from exporter.web.pages.html import (

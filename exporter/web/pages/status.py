@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from exporter.core import counted
 from exporter.core.durations import clock_text
 from exporter.core.limits import SPACING
 from exporter.explain.search import explain
@@ -23,7 +24,6 @@ from exporter.knowledge.verdict import NOT_TESTED, STATES, State, vantage_text, 
 from exporter.presentation.expiries import NOUNS, Ending, EndingKind
 from exporter.presentation.sql import sql_headline, unread_text
 from exporter.presentation.text import what_an_instance_is
-from exporter.sqlserver.instance import counted
 from exporter.web.pages.causes import PER_PAGE, ListPage, causes_section, group_title
 from exporter.web.pages.fleet import BY_LABEL, HEADLINE, MOST_LABELS, ORDERS, UNSTEADY, VERDICTS, Fleet, TargetQuery
 from exporter.web.pages.html import (
