@@ -21,6 +21,7 @@ _NO_KEY = "The database is encrypted, and SQL Server got no key: secret, permiss
 _FILES = "A file, the disk or a drive is missing or full. The error log names it."
 _RECOVER = (
     _WHY,
+    "If SQL Server restarted since, do the same in the error log before: `EXEC sys.sp_readerrorlog 1, 1, N'provider';`.",
     _ALSO_33111,
     _PROBE,
     "Do not detach or drop the database, do not rebuild its log, and do not run a repair: the data is intact if only the key is missing.",
@@ -28,6 +29,7 @@ _RECOVER = (
         "When the probe succeeds and `doctor` fails no check, open it: `ALTER DATABASE [DB] SET ONLINE;`. A database of a group refuses "
         "that: restart only that node's service."
     ),
+    "The page with all of it, and whom to call: `ekm-exporter docs recovery-pending`.",
 )
 _BACKUP_CAUSES = (
     "Each backup of an encrypted database needs the key. If the vault side fails, log backups fail too, and the log grows.",
@@ -132,7 +134,10 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         title="The database cannot be opened: inaccessible files, memory or disk space",
         pattern="cannot be opened due to inaccessible files",
         summary="The database did not open at its start. The message follows from another failure, often a key that SQL Server did not get.",
-        causes=(_NO_KEY, _FILES),
+        causes=(
+            f"{_NO_KEY} Then no database of that key opened at that time.",
+            f"{_FILES} If another database of the same key opened at that time, it is this, not the vault.",
+        ),
         actions=_RECOVER,
     ),
     KnownText(
@@ -140,7 +145,11 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
         title="The database is marked SUSPECT",
         pattern="has been marked suspect by recovery",
         summary="Recovery of the database started and failed, so it is not available. An earlier line in the error log names the cause.",
-        causes=(_NO_KEY, _FILES),
+        causes=(
+            _NO_KEY,
+            "The storage failed, or a page is damaged: message 823 or 824 is in the error log. That is not the vault.",
+            _FILES,
+        ),
         actions=_RECOVER,
     ),
     *(

@@ -118,7 +118,8 @@ def read(text: str) -> Paste:
     """Read a text that is one line."""
     plain, alone = without_names(text), _ALONE.fullmatch(text)
     number = None if alone is None else _value(alone)
-    messages = _messages(text, number)
+    is_other = alone is None or alone["hex"] is not None or bool(named_provider_code(text))
+    messages = _messages(text, None if is_other else number)
     rows = [row for match in _PROVIDER_CODE.finditer(text) if (row := row_of(match)) is not None]
     coded = sum(each in MESSAGES and MESSAGES[each].has_code for each in set(messages))
     if coded and not rows:
@@ -154,11 +155,14 @@ def named_provider_code(text: str) -> str:
 
 
 def _messages(text: str, alone: int | None) -> list[int]:
-    """Return the numbers of messages. A number with a level or the word for a message counts even if no table lists it."""
+    """Return the numbers of messages. A number with a level or the word for a message counts even if no table lists it.
+
+    `alone` is a number that stands alone, in decimal, and that the text does not call a provider's.
+    """
     sure = [int(match["number"]) for match in _HEAD.finditer(text) if int(match["level"]) <= 25]
     sure += [int(match["number"]) for match in _MSG.finditer(text)]
     likely = [*map(int, re.findall(r"\berror[:\s]\s?(\d{5})(?![\d.])", text, _FLAGS)), *([] if alone is None else [alone])]
-    return sure + [number for number in likely if number in MESSAGES and number not in BY_CODE and number >= SMALLEST]
+    return sure + [number for number in likely if number in MESSAGES and number not in BY_CODE]
 
 
 def without_names(text: str) -> str:
