@@ -529,10 +529,18 @@ def answer(text: str, view: SqlView) -> Answer:
         value = _CONSTANTS.get(constant[1].lower())
         return (ResultSet((constant[2] or "",), ((int(constant[1]) if value is None else value(view),),)),)
     if _SESSIONS.fullmatch(plain):
-        found, name = _trace(view), view.server.trace and view.server.trace.name
-        return (ResultSet(("session_name", "target_name"), tuple((name, "event_file") for _ in found)),)
+        return (_sessions(view),)
     registry = registry_result(plain, view.server)
     return _unknown(plain) if registry is None else registry
+
+
+def _sessions(view: SqlView) -> ResultSet:
+    """Return the session that runs, as the end of trace-ekm.sql asks for it. The local time of simulated servers is UTC."""
+    columns = ("session_name", "target_name", "started_local_time", "dropped_events", "dropped_buffers")
+    trace = view.server.trace
+    if trace is None or trace.started is None:
+        return ResultSet(columns)
+    return ResultSet(columns, ((trace.name, "event_file", _utc(trace.started), trace.dropped, 0),))
 
 
 def _without_comments(text: str) -> str:

@@ -9,8 +9,9 @@ import pymssql
 import pytest
 
 from exporter.simulator.environment import DaySettings
+from exporter.sqlserver.document import utc
 from exporter.sqlserver.script import script_bytes
-from tests.integration.sqlservers.harness import DAY, GateAnswer, SteppedReader, Story, StoryRunner
+from tests.integration.sqlservers.harness import BEGIN, DAY, MINUTE, GateAnswer, SteppedReader, Story, StoryRunner
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,7 +30,7 @@ async def typed(runner: StoryRunner, server: str, *statements: str) -> list[obje
 
     def run() -> list[object]:
         connection = pymssql.connect(server="127.0.0.1", port=sql.ports[server], user="ekm", password=sql.password)
-        with connection, connection.cursor() as cursor:
+        with connection, connection.cursor(as_dict=True) as cursor:
             for statement in statements:
                 cursor.execute(statement)
             return list(cursor.fetchall()) if cursor.description else []
@@ -55,7 +56,15 @@ async def test_session_shows_calls_failures_and_the_proof_and_leaves_nothing(tmp
             await at(0)
             assert HOW in seen.pages[0]
             assert series(0) == {}
-            assert await at(5, *BATCHES) == [("ekm_calls", "event_file")]
+            assert await at(5, *BATCHES) == [
+                {
+                    "session_name": "ekm_calls",
+                    "target_name": "event_file",
+                    "started_local_time": utc(BEGIN + 5 * MINUTE),
+                    "dropped_events": 0,
+                    "dropped_buffers": 0,
+                }
+            ]
             runner.clock.minute = 30
             simulator.set_fault("sql_credential_altered", sql=STORY.server("n1"))
             await at(60)
@@ -78,7 +87,7 @@ async def test_session_shows_calls_failures_and_the_proof_and_leaves_nothing(tmp
             assert "SqlCryptOpenSession failed with 3303" in seen.pages[260]
             assert "credential_not_proven" in seen.answers[260, "n1"].missing
 
-            await at(280, "DROP EVENT SESSION [ekm_calls] ON SERVER;")
+            assert await at(280, "DROP EVENT SESSION [ekm_calls] ON SERVER;", BATCHES[-1]) == []
             assert HOW in seen.pages[280]
             assert "SqlCrypt" not in seen.pages[280] + seen.overviews[280]
             assert series(280) == {}
