@@ -24,7 +24,11 @@ _Given = TypeVar("_Given")
 
 
 class _UnusableError(ValueError):
-    """Why an answer has no value: its argument is the fault."""
+    """Why an answer has no value."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
 def _value_or_fault(read: Callable[[_Given], T]) -> Callable[[_Given], tuple[Fault, T | None]]:
@@ -34,8 +38,10 @@ def _value_or_fault(read: Callable[[_Given], T]) -> Callable[[_Given], tuple[Fau
     def judged(given: _Given) -> tuple[Fault, T | None]:
         try:
             return Fault.NONE, read(given)
-        except (ValueError, OverflowError) as error:
-            return error.args[0] if isinstance(error, _UnusableError) else Fault.VALUE_UNUSABLE, None
+        except _UnusableError as error:
+            return error.fault, None
+        except (ValueError, OverflowError):
+            return Fault.VALUE_UNUSABLE, None
 
     return judged
 

@@ -80,7 +80,11 @@ NO_TOKEN_CACHE = NoTokenCache()
 
 
 class _UnusableError(Exception):
-    """The credential cannot be used; the argument are the facts with the cause."""
+    """The credential cannot be used; the facts have the cause."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.facts = facts
 
 
 def _identity(
@@ -150,7 +154,7 @@ async def fetch_token(
     finally:
         await connection.close()
     if isinstance(exchange.error, _UnusableError):
-        response = TokenResult(facts=exchange.error.args[0])
+        response = TokenResult(facts=exchange.error.facts)
     else:
         response = _assess(exchange, entra=f"{host}:{port}", is_ambient=is_ambient)
     parts = (
