@@ -161,14 +161,14 @@ _DRIVE = rf"HKLM:\{REGISTRY_KEY}"
 SHOW_RIGHTS = f"(Get-Acl '{_DRIVE}').Access | Format-List 'IdentityReference', 'RegistryRights'"
 # New-Item with -Force would replace an existing key and its entries.
 GRANT_RIGHT: tuple[str, ...] = (
-    f"$key = '{_DRIVE}'",
+    f"$key = '{REGISTRY_KEY}'",
     r"$account = 'NT SERVICE\MSSQLSERVER'",
-    "if (-not (Test-Path $key)) { New-Item -Path $key }",
+    r'if (-not (Test-Path "HKLM:\$key")) { New-Item -Path "HKLM:\$key" }',
     "$rule = [Security.AccessControl.RegistryAccessRule]::new(",
     "    $account, 'FullControl', 'ContainerInherit', 'None', 'Allow')",
-    "$acl = Get-Acl $key",
+    r'$acl = Get-Acl "HKLM:\$key"',
     "$acl.AddAccessRule($rule)",
-    "Set-Acl -Path $key -AclObject $acl",
+    r'Set-Acl -Path "HKLM:\$key" -AclObject $acl',
 )
 ADD_CHECKPOINT: tuple[str, ...] = (
     f"$key = '{REGISTRY_KEY}'",

@@ -289,13 +289,13 @@ INPUTS: tuple[ConnectorError, ...] = (
         actions=(
             "An administrator of the host is needed. On the host, run `ekm-exporter doctor TARGET`: `Registry rights` names the account without the right.",
             "Without the exporter on that host, find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
-            "On every node, as an administrator, run the commands below but the last three, with that account as `$account`: they give it Full Control.",
-            "On a failover cluster only, run the last three too, with your SQL Server resource as `$resource`: they add a registry checkpoint.",
+            "On every node, as an administrator, run the commands below, with that account as `$account`: they give it Full Control.",
+            "The last two are for a failover cluster only, with your SQL Server resource as `$resource`: they add a registry checkpoint.",
             "Repeat the statement that failed. If it succeeds and `doctor` shows no failed line, the fault is over.",
             SET_ONLINE,
             RESTART_LATER,
         ),
-        commands=(*GRANT_RIGHT, *ADD_CHECKPOINT),
+        commands=(*GRANT_RIGHT, *ADD_CHECKPOINT[1:]),  # which begins with the same key
         unobservable_because="The registry is on the SQL Server host, where `ekm-exporter doctor` reads it.",
     ),
 )

@@ -32,7 +32,8 @@ def test_registry_key_is_the_same_everywhere():
     doctor = "".join(text for name in ("registry_rights", "cluster_checkpoint") for text in BY_NAME[name].actions)
     assert [lines for lines in ((SHOW_RIGHTS,), GRANT_RIGHT, ADD_CHECKPOINT) if f"`{chr(10).join(lines)}`" not in doctor] == []
     assert "Set-ItemProperty -Path $key -Name 'ProxyEnable' -Value 1 -Type DWord" in "\n".join(BY_NAME["service_proxy"].actions)
-    assert BY_CODE[2058].commands == (*GRANT_RIGHT, *ADD_CHECKPOINT)
+    assert GRANT_RIGHT[0] == ADD_CHECKPOINT[0]
+    assert BY_CODE[2058].commands == (*GRANT_RIGHT, *ADD_CHECKPOINT[1:])
     named = {
         match.rstrip("\\").lower()
         for page in TEXTS
