@@ -13,6 +13,8 @@ from sqlglot.optimizer.qualify import qualify
 from exporter.core.connector import LOG_SCRIPTS, log_query, one_line
 from exporter.knowledge.tickets import BY_ADDRESS, BY_REQUEST, EXPORTER_REQUESTS, SIGN_INS, request_queries
 from exporter.sqlserver.audit import GRAPH, access_queries
+from exporter.sqlserver.document import Row
+from exporter.sqlserver.script import proof_batches
 from tests.repo.deploy.pretend import (
     EKM_KEY,
     OBEYED,
@@ -83,6 +85,14 @@ def test_the_second_parser_finds_a_mistake_at_the_end_of_a_long_script(tmp_path)
     assert "sys.fn_xe_file_target_read_file(" in batch
     broken = f"/* {'long ' * 10_000} */\n" + batch.replace("NULL, NULL, NULL) AS f", "NULL, NULL, NULL AS f")
     assert len(violations(broken, tmp_path)) == 1
+
+
+@pytest.mark.tools
+def test_the_second_parser_reads_the_queries_of_calls_as_run_sends_them(tmp_path):
+    trace: Row = {"file": "D:\\it's a log\\ekm_calls_0_1.xel", "offset": 512}
+    sent = [text({"trace": (trace,)}) for name, text in proof_batches(trace=trace) if name == "calls" and callable(text)]
+    assert [("it''s a log" in text, "xel', 512)" in text) for text in sent] == [(True, True), (True, False)]
+    assert violations("\nGO\n".join(sent), tmp_path) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
