@@ -112,7 +112,7 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
             "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
             f"For LOG_BACKUP: {STOP_WRITERS[0].lower()}{STOP_WRITERS[1:]}, as loads, index rebuilds and deletes. This needs no vault.",
             "In an availability group, back up the log on a replica that still gets the key: that frees the log of all.",
-            f"{_PROBE} If it fails, mend the vault side as its code says. Then back up the log. The fault ends when the used part of the log falls: `DBCC SQLPERF(LOGSPACE);`.",
+            f"{_PROBE} If it fails, mend the vault side as its code says. If it succeeds, only SQL Server gets no key: `EXEC sys.sp_readerrorlog 0, 1, N'provider';` has the code. Then back up the log. The fault ends when the used part of the log falls: `DBCC SQLPERF(LOGSPACE);`.",
             "Free disk, raise `MAXSIZE` or add an .ldf file only if startup trace flag 15025 is on, or SQL Server gets its key again: new virtual log files need it.",
             "For ACTIVE_TRANSACTION or AVAILABILITY_REPLICA, the vault is not the cause: find the open transaction with `DBCC OPENTRAN;`, or the replica that lags.",
             "Until a log backup succeeds, do not restart or fail over SQL Server, and do not shrink the log. Never switch the recovery model: that breaks the chain of log backups.",
@@ -335,7 +335,7 @@ STATES: tuple[KnownText, ...] = (
         ),
         actions=(
             "Do not disable or delete the old version: databases and backups need it. If it is disabled, enable it: `ekm-exporter explain key_disabled`.",
-            "Compare the pin with what SQL Server uses, on each node: `ekm-exporter script verify.sql`, or the line of the target's page.",
+            "Compare the pin with the version that SQL Server uses, on each node: `ekm-exporter docs production` has the commands (`verify.sql` prints no version).",
             "If SQL Server uses the new version, correct the target: `key`, and the old one under `retained_versions`.",
             "If nobody planned it, let the policy only notify: `az keyvault key rotation-policy show --vault-name VAULT --name KEY`.",
             "Else finish the rotation in office hours: `ekm-exporter docs key-rotation` has the steps.",
@@ -411,7 +411,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
             f"Show the runtimes: `{SHOW_RUNTIME}`.",
             "If the x64 runtime is missing: download `vc_redist.x64.exe` of 2015 (https://www.microsoft.com/download/details.aspx?id=48145), or `vcredist_x64.exe` of 2013 with id=40784 there.",
             "Install it without a restart of Windows, which closes the encrypted databases: `.\\vc_redist.x64.exe /install /passive /norestart`.",
-            "If the file is at that path: SQL Server's account needs the right to read and execute it (RX): `icacls 'PATH'`.",
+            "If the file is at that path: SQL Server's account needs the right to read and execute it (RX), on each node: `icacls 'PATH'` shows it, and `icacls 'PATH' /grant 'NT SERVICE\\MSSQLSERVER:(RX)'` gives it.",
             f"If the path is wrong: {_REGISTER[0].lower()}{_REGISTER[1:]}",
             _ENABLE,
             (
@@ -641,7 +641,7 @@ PROVIDER_MESSAGES: tuple[KnownText, ...] = (
                 "`ekm-exporter docs managed-identity` has the commands."
             ),
             "Then run the last two commands. On Arc, enable it in the portal instead: `SQL Server - Azure Arc > SERVER > Settings > Microsoft Entra ID`.",
-            "Repeat the statement that failed. If it succeeds, the fault is over. If it shows 37563 again, restart the service in a planned window: with encrypted databases of this vault open, they stay closed until the key is read.",
+            "Repeat the statement that failed. If it succeeds, the fault is over. If it shows 37563 again, restart the service in a planned window. Its encrypted databases then stay closed until SQL Server gets the key: first see that another credential opens it.",
         ),
         commands=(
             "az vm identity assign --resource-group GROUP --name VM",
@@ -1017,13 +1017,15 @@ KEY_MESSAGES: tuple[KnownText, ...] = (
         ),
         actions=(
             "Run the query below on all nodes. The node with a row shows which key it is, and its registry shows the version (`KeyUri`).",
-            "If only this node has no row, create the key, its login and its credential there with the same version.",
+            "If only this node has no row, create the key there with the same version, then its login. Your own login (`SELECT SUSER_SNAME();`) has the credential meanwhile.",
             "For a backup made with 1.0.4.0, the older DLL, a key made under it and two restarts are needed: `ekm-exporter docs sql-host`.",
         ),
         commands=(
             "SELECT name FROM master.sys.asymmetric_keys WHERE thumbprint = THUMBPRINT;",
+            "ALTER LOGIN [YOUR_LOGIN] ADD CREDENTIAL [CRED];",
             "CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER]",
             "  WITH PROVIDER_KEY_NAME = 'KEY/VERSION', CREATION_DISPOSITION = OPEN_EXISTING;",
+            "ALTER LOGIN [YOUR_LOGIN] DROP CREDENTIAL [CRED];",
             "CREATE LOGIN [EKM_LOGIN] FROM ASYMMETRIC KEY [EKM_KEY];",
             "ALTER LOGIN [EKM_LOGIN] ADD CREDENTIAL [CRED];",
         ),

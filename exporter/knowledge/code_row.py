@@ -394,6 +394,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "PATH": "full path of the connector's DLL",
         "EKM_KEY": "name of the asymmetric key in SQL Server",
         "EKM_LOGIN": "name of the login that is made from that key",
+        "YOUR_LOGIN": "name of your own login: SELECT SUSER_SNAME()",
         "THUMBPRINT": "number after thumbprint in the message: 0x...",
         "PASSWORD": "password of the database master key",
     }

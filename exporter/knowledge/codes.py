@@ -169,7 +169,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         actions=(
             "Test the exporter's credential now: `ekm-exporter probe TARGET`. If it fails too, follow `ekm-exporter explain 3303`.",
             for_dba(
-                "If it succeeds, only SQL Server's own secret is wrong, in the credential of the key's login. Create no new secret."
+                "If it succeeds, only SQL Server's own secret is wrong, in the key's credential: a DBA acts, not the identity team. Create no new secret."
             ),
             for_dba(
                 "Is that credential older than the last new secret? `SELECT name, credential_identity, modify_date FROM sys.credentials;`."

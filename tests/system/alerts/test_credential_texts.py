@@ -41,7 +41,7 @@ def test_forbidden_credential_has_what_to_undo_and_each_reason(tmp_path):
     vaults = [f"contoso-{number:02}.vault.azure.net" for number in range(3)]
     text = description(tmp_path, "EkmCredentialForbidden", refused, *vaults)["description"]
     assert (
-        "3 vaults refuse credential sql. First: undo what this shows: az monitor activity-log list --namespace Microsoft.KeyVault --max-events 1000. The last"
+        "3 vaults refuse credential sql. First: undo what this shows: az monitor activity-log list --offset 6h --max-events 1000. The last"
         in text
     )
     assert re.search(
