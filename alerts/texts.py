@@ -123,6 +123,11 @@ _TEXTS: Final[Mapping[str, str]] = {
         "{{ .Labels.difference }}. First: {{ .Labels.action }}.",
         none="See the runbook.",
     ),
+    "NODES": _range(
+        "group by (host, file_version) (mssql_ekm_provider_dll_info{ag=%q,provider=%q})",
+        "; {{ .Labels.host }}: {{ .Labels.file_version }}",
+        "host",
+    ),
     # An id names a vault and a Managed HSM alike. A name with other signs is no key's, and would be no word of a command.
     "ENABLE_KEY": _range(
         f"max by (vault, key) (ekm_target_info{{{_TARGET},key=~'[0-9A-Za-z/-]+'}})",

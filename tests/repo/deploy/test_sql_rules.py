@@ -269,6 +269,9 @@ def test_loaded_dlls_of_a_group_differ_by_build_or_path(version, path, number, t
         lasting("provider_info", f'{PROVIDER},provider_version="1.0.5.0"', "1x1600"),
     ]
     assert problems(tmp_path, [count(25 * HOURS, "EkmSqlNodesDiffer", number)], given) == ""
+    wrong = {"eval_time": f"{25 * HOURS}m", "alertname": "EkmSqlNodesDiffer", "exp_alerts": [{"exp_labels": {"x": "y"}}]}
+    output = re.sub(r"\s+", " ", checked(tmp_path, {"input_series": given, "alert_rule_test": [wrong]}))
+    assert output.count(f"provider AzureKV has 2 versions; n1: 15.0.2000.440; n2: {version}. Acts: DBA.") == number, output
 
 
 @pytest.mark.real
