@@ -112,7 +112,7 @@ DATABASE_MESSAGES: tuple[KnownText, ...] = (
             "Show the reason: `SELECT name, log_reuse_wait_desc FROM sys.databases;`.",
             f"For LOG_BACKUP: {STOP_WRITERS[0].lower()}{STOP_WRITERS[1:]}, as loads, index rebuilds and deletes. This needs no vault.",
             "In an availability group, back up the log on a replica that still gets the key: that frees the log of all.",
-            f"{_PROBE} If it fails, mend the vault side as its code says. If it succeeds, only SQL Server gets no key: `EXEC sys.sp_readerrorlog 0, 1, N'provider';` has the code. Then back up the log. The fault ends when the used part of the log falls: `DBCC SQLPERF(LOGSPACE);`.",
+            f"{_PROBE} If it fails, mend the vault side as its code says. If it succeeds and log backups fail, SQL Server itself gets no key: `EXEC sys.sp_readerrorlog 0, 1, N'provider';` has the code. Then back up the log. The fault ends when the used part of the log falls: `DBCC SQLPERF(LOGSPACE);`.",
             "Free disk, raise `MAXSIZE` or add an .ldf file only if startup trace flag 15025 is on, or SQL Server gets its key again: new virtual log files need it.",
             "For ACTIVE_TRANSACTION or AVAILABILITY_REPLICA, the vault is not the cause: find the open transaction with `DBCC OPENTRAN;`, or the replica that lags.",
             "Until a log backup succeeds, do not restart or fail over SQL Server, and do not shrink the log. Never switch the recovery model: that breaks the chain of log backups.",
